@@ -1,0 +1,3 @@
+//! HTTP: dashboard, REST, events and metrics from published snapshots.
+
+#![forbid(unsafe_code)]

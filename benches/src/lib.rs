@@ -1,0 +1,3 @@
+//! Benchmarks and their records.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,134 @@
+//! A channel: one stream of jobs and shares. A V1 connection has one, a V2 connection may have many.
+
+use crate::job::{JobId, TipNumber};
+use crate::limits::{DIFFICULTY_EPOCHS_MAX, EXTRANONCE1_BYTES};
+use crate::units::{Difficulty, Instant, Target};
+use bevy_ecs::component::Component;
+use bevy_ecs::entity::Entity;
+use std::sync::Arc;
+
+/// From which job on a difficulty governs a channel.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct DifficultyEpoch {
+    /// First job that was sent after the difficulty.
+    pub first_job: JobId,
+    /// What a share of these jobs is credited with.
+    pub difficulty: Difficulty,
+    /// What such a share must meet.
+    pub target: Target,
+}
+
+/// A live channel.
+#[derive(Component, Clone, Debug)]
+pub struct Channel {
+    /// The connection it belongs to.
+    pub connection: Entity,
+    /// The pool's unique part of its coinbases, never all zero.
+    pub extranonce1: [u8; EXTRANONCE1_BYTES],
+    /// Bits of the version that its miner may roll; 0 before version rolling is negotiated.
+    pub version_mask: u32,
+    /// Index of its payout in the jobs' tables, once a worker is authorized.
+    pub payout: Option<u32>,
+    /// The worker that was authorized first; it decides who is paid.
+    pub worker: Option<Entity>,
+    /// Worker name by which the last share was credited and its entity: spares the look-up for all but proxies.
+    pub last_submitter: Option<(Arc<str>, Entity)>,
+    /// Further authorized workers (proxies), by username.
+    pub workers: Vec<(Arc<str>, Entity)>,
+    /// Whether a missing left padding of extranonce2 is filled.
+    pub pads_extranonce2: bool,
+    /// First job that was sent at all.
+    pub first_job: Option<JobId>,
+    /// Latest job that was sent.
+    pub last_job: Option<JobId>,
+    /// Tip of that job.
+    pub last_tip: TipNumber,
+    /// When that was.
+    pub last_job_at: Instant,
+}
+
+/// The difficulties that were in force, newest last. A share is judged by the one of its job.
+#[derive(Component, Clone, Debug, Default)]
+pub struct DifficultyEpochs {
+    /// At most [`DIFFICULTY_EPOCHS_MAX`], by rising `first_job`.
+    pub epochs: Vec<DifficultyEpoch>,
+}
+
+impl DifficultyEpochs {
+    /// The epoch that governs `job`, if the job is not older than all that is remembered.
+    pub fn at(&self, job: JobId) -> Option<&DifficultyEpoch> {
+        self.epochs.iter().rev().find(|epoch| epoch.first_job <= job)
+    }
+
+    /// Lets `difficulty` govern from `first_job` on. The oldest epoch is forgotten when there are too many.
+    pub fn begin(&mut self, first_job: JobId, difficulty: Difficulty) {
+        if self.epochs.last().is_some_and(|epoch| epoch.difficulty == difficulty) {
+            return;
+        }
+        self.epochs.retain(|epoch| epoch.first_job < first_job);
+        if self.epochs.len() == DIFFICULTY_EPOCHS_MAX {
+            self.epochs.remove(0);
+        }
+        self.epochs.push(DifficultyEpoch { first_job, difficulty, target: Target::from_difficulty(difficulty) });
+    }
+}
+
+/// What vardiff knows of a channel.
+#[derive(Component, Clone, PartialEq, Debug)]
+pub struct Vardiff {
+    /// Difficulty that was announced last; it governs the next job.
+    pub announced: Difficulty,
+    /// Difficulty that governs the latest job that was sent: evidence counts at this one only.
+    pub in_force: Difficulty,
+    /// The miner's password pinned it.
+    pub pinned: bool,
+    /// Easiest difficulty for this miner (`md=` of its password), if above the pool's.
+    pub floor: Option<Difficulty>,
+    /// Seconds between two shares to aim at.
+    pub seconds_per_share: f64,
+    /// Shares counted since `window_started_at`, all at `in_force`.
+    pub shares: u32,
+    /// When counting began.
+    pub window_started_at: Instant,
+    /// Last credited share, or the start.
+    pub last_share_at: Instant,
+    /// Hash rate estimate in hashes a second, 0 before there is evidence. Survives reconnects.
+    pub hashes_per_second: f64,
+    /// The fast first jump was made.
+    pub settled: bool,
+    /// The announced difficulty was not yet sent.
+    pub unsent: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difficulty(value: f64) -> Difficulty {
+        Difficulty::new(value).expect("positive")
+    }
+
+    #[test]
+    fn a_job_keeps_the_difficulty_under_which_it_was_sent() {
+        let mut epochs = DifficultyEpochs::default();
+        epochs.begin(JobId(10), difficulty(1.0));
+        epochs.begin(JobId(20), difficulty(8.0));
+        assert!(epochs.at(JobId(9)).is_none());
+        assert_eq!(epochs.at(JobId(19)).map(|epoch| epoch.difficulty), Some(difficulty(1.0)));
+        assert_eq!(epochs.at(JobId(20)).map(|epoch| epoch.difficulty), Some(difficulty(8.0)));
+    }
+
+    #[test]
+    fn an_unchanged_difficulty_uses_no_room() {
+        let mut epochs = DifficultyEpochs::default();
+        for job in 1..100 {
+            epochs.begin(JobId(job), difficulty(2.0));
+        }
+        assert_eq!(epochs.epochs.len(), 1);
+        for job in 100..200 {
+            epochs.begin(JobId(job), difficulty(f64::from(job)));
+        }
+        assert_eq!(epochs.epochs.len(), DIFFICULTY_EPOCHS_MAX);
+        assert_eq!(epochs.at(JobId(199)).map(|epoch| epoch.difficulty), Some(difficulty(199.0)));
+    }
+}

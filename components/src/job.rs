@@ -1,0 +1,61 @@
+//! A job: one template made ready for miners.
+
+use crate::settings::Payee;
+use crate::template::Template;
+use crate::units::{Instant, Sats, UnixTime};
+use bevy_ecs::component::Component;
+use std::sync::Arc;
+
+/// Number of a job, unique and rising in one run of the pool; miners see it in hexadecimal. It also stands in
+/// the coinbase, so that no two jobs are ever the same work.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct JobId(pub u32);
+
+/// Number of a tip as the pool saw them, rising. Jobs of an older tip are stale.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct TipNumber(pub u32);
+
+/// A job. What depends on the payout script is in its [`Payout`]s.
+#[derive(Component, Clone, Debug)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// The tip it builds on.
+    pub tip: TipNumber,
+    /// What it is made of.
+    pub template: Arc<Template>,
+    /// ntime handed out.
+    pub ntime: u32,
+    /// Start of the coinbase without witness, up to the extranonce; the same for all payouts.
+    pub coinbase_prefix: Arc<[u8]>,
+    /// When it was made.
+    pub created_at: Instant,
+    /// Whether miners are to drop what they have: a new tip.
+    pub clean: bool,
+}
+
+/// One output of a coinbase, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CoinbaseOutput {
+    /// Who: `miner`, `fee`, `donation` or `witness commitment`.
+    pub role: &'static str,
+    /// The address, empty for the commitment.
+    pub address: Arc<str>,
+    /// scriptPubKey.
+    pub script: Arc<[u8]>,
+    /// How much.
+    pub value: Sats,
+}
+
+/// A job's coinbase for one payee: what comes after the extranonce, and what miners are sent.
+#[derive(Clone, Debug)]
+pub struct Payout {
+    /// Who gets the remainder.
+    pub payee: Payee,
+    /// End of the coinbase without witness, from behind the extranonce.
+    pub coinbase_suffix: Arc<[u8]>,
+    /// What the payee gets.
+    pub value: Sats,
+    /// When it was last of use.
+    pub used_at: UnixTime,
+}

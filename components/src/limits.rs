@@ -1,0 +1,123 @@
+//! Every bound of the system, each with its reason. A queue without an entry here is a defect.
+
+/// Longest line a V1 miner may send, in bytes without the newline. Real requests stay under 1 KiB;
+/// 16 KiB leaves room for odd proxies and costs nothing, because it is only buffered while it arrives.
+pub const LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Shares judged in one tick. One entity each, spawned at start and never despawned.
+pub const SHARES_PER_TICK_MAX: usize = 8192;
+
+/// Lines taken from one connection in one tick; the rest stays in the socket, so that a flood is slowed
+/// down by TCP and its neighbours are served in between.
+pub const LINES_PER_CONNECTION_PER_TICK_MAX: usize = 256;
+
+/// Lines of all connections in one tick. Every line is at most one share.
+pub const LINES_PER_TICK_MAX: usize = SHARES_PER_TICK_MAX;
+
+/// Bytes a connection may leave unread before it is dropped: some 100 notifies of 2.5 KB.
+pub const SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// Difficulty changes remembered by a channel, so that a share is judged by the difficulty of its job.
+/// One is used up only by a change that a job followed: at one job each 30 s this is over 7 minutes.
+pub const DIFFICULTY_EPOCHS_MAX: usize = 16;
+
+/// Jobs kept for late shares, over all tips. Old jobs of one tip stay valid for at least 5 minutes: at one
+/// each 30 s plus template refreshes 64 is more than three times that.
+pub const JOBS_KEPT_MAX: usize = 64;
+
+/// Distinct payout scripts a job is prepared for at once. One costs a coinbase suffix and a notify body,
+/// about 3 KB a job.
+pub const PAYOUTS_MAX: usize = 16 * 1024;
+
+/// Workers known at once, live and remembered.
+pub const WORKERS_MAX: usize = 128 * 1024;
+
+/// Workers authorized on one connection (proxies forward many).
+pub const WORKERS_PER_CONNECTION_MAX: usize = 1024;
+
+/// Bytes of a username (address, separator and worker name).
+pub const USERNAME_BYTES_MAX: usize = 256;
+
+/// Bytes of a worker's own name, after the address. Longer ones are cut.
+pub const WORKER_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes kept of a miner's user agent.
+pub const USER_AGENT_BYTES_MAX: usize = 128;
+
+/// Bytes of a JSON request id that are echoed. A longer id is answered as a malformed request.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Bytes of the unique part of the coinbase handed to a connection, `extranonce1`.
+pub const EXTRANONCE1_BYTES: usize = 4;
+
+/// Bytes of the miner's own part of the coinbase, `extranonce2`. Marketplaces want 7 or more, cgminer refuses
+/// more than 8, NerdMiner knows 2, 4 and 8.
+pub const EXTRANONCE2_BYTES: usize = 8;
+
+/// Bytes of `extranonce1` and `extranonce2` together, as the coinbase holds them.
+pub const EXTRANONCE_BYTES: usize = EXTRANONCE1_BYTES + EXTRANONCE2_BYTES;
+
+/// Bytes of the pool's tag in the coinbase.
+pub const POOL_TAG_BYTES_MAX: usize = 64;
+
+/// Bytes of a coinbase's scriptSig (consensus).
+pub const COINBASE_SCRIPT_BYTES_MAX: usize = 100;
+
+/// Longest merkle path: 2^16 transactions do not fit into a block.
+pub const MERKLE_BRANCHES_MAX: usize = 16;
+
+/// Seconds a share's ntime may be ahead of the pool's clock (Core refuses blocks beyond 7200).
+pub const NTIME_AHEAD_SECONDS_MAX: u32 = 7000;
+
+/// Accepted share hashes remembered per job for the duplicate check. A full set stops crediting new shares of
+/// that job rather than crediting one twice; at one job each 30 s this allows 34,000 shares a second.
+pub const SHARE_HASHES_PER_JOB_MAX: usize = 1 << 20;
+
+/// Messages that wait between the node's threads and the engine.
+pub const NODE_EVENTS_QUEUED_MAX: usize = 256;
+
+/// Batches that wait for the store's thread; the engine keeps what does not fit and merges it.
+pub const STORE_BATCHES_QUEUED_MAX: usize = 64;
+
+/// Share rows that the engine keeps while the store lags. Beyond it the oldest raw rows are dropped and counted;
+/// totals of workers are absolute and lose nothing.
+pub const SHARE_ROWS_PENDING_MAX: usize = 1 << 20;
+
+/// Events kept for browsers that come back with `Last-Event-ID`.
+pub const EVENTS_KEPT_MAX: usize = 1024;
+
+/// Browsers listening to events at once.
+pub const EVENT_LISTENERS_MAX: usize = 256;
+
+/// Open HTTP connections at once.
+pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+
+/// Bytes of an HTTP request's body.
+pub const HTTP_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Sessions remembered after their connection closed, so that a miner which comes back with its session id
+/// gets its `extranonce1` again.
+pub const SESSIONS_KEPT_MAX: usize = 64 * 1024;
+
+/// Seconds such a session is remembered.
+pub const SESSION_KEPT_SECONDS: u64 = 600;
+
+/// Seconds a connection may live without an authorized worker.
+pub const AUTHORIZE_DEADLINE_SECONDS: u64 = 60;
+
+/// Seconds between two jobs on the same tip when no new template came: something is sent at least every 60 s,
+/// because cgminer gives a pool up after 90 s of silence.
+pub const JOB_REFRESH_SECONDS: u64 = 30;
+
+/// Confirmations until a found block is no longer followed: then its coinbase can be spent.
+pub const CONFIRMATIONS_FOLLOWED: u32 = 100;
+
+/// Blocks held in the snapshot for the dashboard; older ones are read from the store.
+pub const BLOCKS_IN_SNAPSHOT_MAX: usize = 64;
+
+const _: () = assert!(EXTRANONCE1_BYTES >= 4 && EXTRANONCE1_BYTES <= 6, "stratum-v1 rule 10");
+const _: () = assert!(EXTRANONCE2_BYTES >= 7 && EXTRANONCE2_BYTES <= 8, "stratum-v1 rule 10");
+// Height push, job number push, tag push with its length, extranonce push: must fit at the longest tag.
+const _: () = assert!(6 + 5 + 1 + POOL_TAG_BYTES_MAX + 1 + EXTRANONCE_BYTES <= COINBASE_SCRIPT_BYTES_MAX);
+const _: () = assert!(LINES_PER_CONNECTION_PER_TICK_MAX <= LINES_PER_TICK_MAX);
+const _: () = assert!(JOB_REFRESH_SECONDS * 2 <= 60, "one lost notify must not end in silence of 60 s");

@@ -1,0 +1,137 @@
+//! What the operator decided, after parsing and checking: the engine's share of the configuration.
+
+use crate::units::Difficulty;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A Bitcoin network.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Network {
+    /// The one with money.
+    #[default]
+    Mainnet,
+    /// BIP94.
+    Testnet4,
+    /// BIP325.
+    Signet,
+    /// A private chain on the operator's machine.
+    Regtest,
+}
+
+impl Network {
+    /// The name in our configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mainnet => "mainnet",
+            Self::Testnet4 => "testnet4",
+            Self::Signet => "signet",
+            Self::Regtest => "regtest",
+        }
+    }
+
+    /// The name that Bitcoin Core's `getblockchaininfo` reports.
+    pub const fn chain(self) -> &'static str {
+        match self {
+            Self::Mainnet => "main",
+            Self::Testnet4 => "testnet4",
+            Self::Signet => "signet",
+            Self::Regtest => "regtest",
+        }
+    }
+
+    /// Blocks between two halvings of the subsidy.
+    pub const fn halving_interval(self) -> u32 {
+        if matches!(self, Self::Regtest) { 150 } else { 210_000 }
+    }
+
+    /// Whether a block may fall to the minimum difficulty when the last one is old, so that the next block's
+    /// `nBits` cannot be known ahead.
+    pub const fn has_minimum_difficulty_rule(self) -> bool {
+        matches!(self, Self::Testnet4)
+    }
+
+    /// All networks.
+    pub const ALL: [Self; 4] = [Self::Mainnet, Self::Testnet4, Self::Signet, Self::Regtest];
+}
+
+/// An output script, and the address it was made from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Payee {
+    /// The address in its usual text form.
+    pub address: Arc<str>,
+    /// The scriptPubKey.
+    pub script: Arc<[u8]>,
+}
+
+/// A part of the reward that goes to somebody else than the miner.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Cut {
+    /// Who gets it.
+    pub payee: Payee,
+    /// Hundredths of a percent of the coinbase's value: 1 percent is 100.
+    pub basis_points: u32,
+}
+
+/// Who is paid by a block.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PayoutSettings {
+    /// Paid when a username holds no valid address; `None` refuses such miners.
+    pub fallback: Option<Payee>,
+    /// Whether the address of the username is paid. When false the fallback is.
+    pub pay_username_address: bool,
+    /// The pool's fee.
+    pub fee: Option<Cut>,
+    /// The operator's donation.
+    pub donation: Option<Cut>,
+    /// Short names that stand for addresses, for firmware that cuts long usernames.
+    pub aliases: BTreeMap<String, String>,
+}
+
+/// How difficulty follows a miner's hash rate.
+#[derive(Clone, PartialEq, Debug)]
+pub struct VardiffSettings {
+    /// Whether difficulty is adapted at all.
+    pub enabled: bool,
+    /// Seconds between two shares of a miner whose device class does not say otherwise.
+    pub target_seconds_per_share: f64,
+    /// Easiest difficulty.
+    pub min: Difficulty,
+    /// Hardest difficulty.
+    pub max: Difficulty,
+    /// Relative distance from the ideal that is left alone.
+    pub hysteresis: f64,
+    /// Largest factor of one change.
+    pub max_step: f64,
+    /// Where a miner of unknown class starts.
+    pub initial: Difficulty,
+}
+
+/// What the engine needs to know.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settings {
+    /// The network, for addresses and the subsidy.
+    pub network: Network,
+    /// Who is paid.
+    pub payout: PayoutSettings,
+    /// Text in the coinbase, without its slashes: the coinbase holds `/warppool/`.
+    pub pool_tag: String,
+    /// Difficulty.
+    pub vardiff: VardiffSettings,
+    /// Device classes in the order in which they are tried.
+    pub device_classes: Arc<[crate::device_class::DeviceClass]>,
+    /// Password that every miner must give, empty for none.
+    pub stratum_password: Arc<str>,
+    /// Most live connections.
+    pub connections_max: usize,
+    /// How often a snapshot is published.
+    pub snapshot_interval: Duration,
+    /// Silence of the node after which miners are released to their own fail-over.
+    pub node_loss_disconnect: Duration,
+    /// Workers remembered for one address.
+    pub saved_workers_per_user_max: usize,
+    /// Workers remembered in all; the ones not seen for longest go first.
+    pub saved_workers_total_max: usize,
+    /// A connection without any request for so long is closed, unless it has authorized.
+    pub idle_evict: Duration,
+}

@@ -1,0 +1,81 @@
+//! A worker: who is credited for shares.
+
+use crate::reject::RejectCounts;
+use crate::settings::Payee;
+use crate::units::{Difficulty, Instant, UnixTime};
+use bevy_ecs::component::Component;
+use std::sync::Arc;
+
+/// Number of a worker in this pool's store; never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct WorkerId(pub u32);
+
+/// Windows over which hash rates are given, in seconds: 1 m, 5 m, 15 m, 1 h, 6 h, 1 d, 7 d.
+pub const HASHRATE_WINDOWS_SECONDS: [u64; 7] = [60, 300, 900, 3600, 21_600, 86_400, 604_800];
+
+/// Names of those windows in the API.
+pub const HASHRATE_WINDOW_NAMES: [&str; 7] = ["1m", "5m", "15m", "1h", "6h", "1d", "7d"];
+
+/// Who a worker is. The same for all its connections and over restarts.
+#[derive(Component, Clone, PartialEq, Debug)]
+pub struct WorkerIdentity {
+    /// Its number.
+    pub id: WorkerId,
+    /// The address that is paid, or what stood in its place.
+    pub address: Arc<str>,
+    /// Its own name, empty when the username was an address alone.
+    pub name: Arc<str>,
+    /// `address.name`, or the address alone.
+    pub label: Arc<str>,
+    /// Where its reward goes.
+    pub payee: Payee,
+    /// First time it was ever authorized.
+    pub first_seen: UnixTime,
+}
+
+/// What a worker has done. Totals are since it was first seen, over restarts.
+#[derive(Component, Clone, PartialEq, Debug, Default)]
+pub struct WorkerTotals {
+    /// Shares credited.
+    pub accepted: u64,
+    /// Sum of their difficulties.
+    pub accepted_difficulty: f64,
+    /// Shares refused, by cause.
+    pub rejected: RejectCounts,
+    /// Best share ever, as a difficulty; 0 before the first.
+    pub best_ever: f64,
+    /// Best share since the pool started.
+    pub best_now: f64,
+    /// Last share that was credited.
+    pub last_share_at: Option<UnixTime>,
+    /// Blocks found that a node accepted.
+    pub blocks_found: u32,
+}
+
+/// Hash rate over several windows at once: sums of credited difficulty that fade with time.
+#[derive(Component, Clone, Copy, PartialEq, Debug, Default)]
+pub struct Hashrate {
+    /// Faded sum of difficulty for each of [`HASHRATE_WINDOWS_SECONDS`], as of `updated_at`.
+    pub sums: [f64; HASHRATE_WINDOWS_SECONDS.len()],
+    /// When the sums were last faded.
+    pub updated_at: Instant,
+    /// When counting began, so that a young window is not taken for a slow miner.
+    pub started_at: Instant,
+}
+
+/// Where a worker is now.
+#[derive(Component, Clone, PartialEq, Debug, Default)]
+pub struct WorkerPresence {
+    /// Live connections it is authorized on.
+    pub connections: u32,
+    /// Last sign of life.
+    pub last_seen: UnixTime,
+    /// User agent of its latest connection.
+    pub user_agent: Arc<str>,
+    /// Class of its device.
+    pub device_class: Arc<str>,
+    /// Difficulty of its latest channel.
+    pub difficulty: Option<Difficulty>,
+    /// Something changed that the store does not know yet.
+    pub unsaved: bool,
+}

@@ -1,0 +1,3 @@
+//! The engine, its runtime, and the binary warppool.
+
+#![forbid(unsafe_code)]

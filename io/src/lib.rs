@@ -1,0 +1,3 @@
+//! Everything outside but miners: the node and the store.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The miners' side: sans-IO codecs, transports and the mio sockets.
+
+#![forbid(unsafe_code)]

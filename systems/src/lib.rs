@@ -1,0 +1,3 @@
+//! One file a system, in tick order.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Tests over several packages: transcripts, properties, end to end.
+
+#![forbid(unsafe_code)]

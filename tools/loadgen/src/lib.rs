@@ -1,0 +1,3 @@
+//! A swarm of Stratum miners against any pool.
+
+#![forbid(unsafe_code)]
