@@ -3,7 +3,6 @@
 use crate::template::Template;
 use crate::units::{Difficulty, Hash256, Sats, UnixTime};
 use crate::worker::WorkerId;
-use bevy_ecs::component::Component;
 use std::fmt;
 use std::sync::Arc;
 
@@ -47,7 +46,7 @@ impl fmt::Display for BlockState {
 }
 
 /// A header that meets the network's target, with all that is needed to submit and to remember it.
-#[derive(Component, Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct BlockCandidate {
     /// Its hash.
     pub hash: Hash256,

@@ -1,6 +1,7 @@
 //! A channel: one stream of jobs and shares. A V1 connection has one, a V2 connection may have many.
 
-use crate::job::{JobId, TipNumber};
+use crate::connection::ConnectionKey;
+use crate::job::JobId;
 use crate::limits::{DIFFICULTY_EPOCHS_MAX, EXTRANONCE1_BYTES};
 use crate::units::{Difficulty, Instant, Target};
 use bevy_ecs::component::Component;
@@ -23,28 +24,33 @@ pub struct DifficultyEpoch {
 pub struct Channel {
     /// The connection it belongs to.
     pub connection: Entity,
+    /// How the sockets call that connection.
+    pub key: ConnectionKey,
     /// The pool's unique part of its coinbases, never all zero.
     pub extranonce1: [u8; EXTRANONCE1_BYTES],
     /// Bits of the version that its miner may roll; 0 before version rolling is negotiated.
     pub version_mask: u32,
-    /// Index of its payout in the jobs' tables, once a worker is authorized.
+    /// Index of its payee in the jobs' tables, once a worker is authorized.
     pub payout: Option<u32>,
     /// The worker that was authorized first; it decides who is paid.
     pub worker: Option<Entity>,
-    /// Worker name by which the last share was credited and its entity: spares the look-up for all but proxies.
-    pub last_submitter: Option<(Arc<str>, Entity)>,
-    /// Further authorized workers (proxies), by username.
-    pub workers: Vec<(Arc<str>, Entity)>,
+    /// Usernames that may submit and whom they credit: every authorized one, and those of the same address that
+    /// turned up in shares. Proxies have many.
+    pub submitters: Vec<(Arc<str>, Entity)>,
+    /// Place in `submitters` of the last share's, which is nearly always the next one's too.
+    pub last_submitter: usize,
     /// Whether a missing left padding of extranonce2 is filled.
     pub pads_extranonce2: bool,
-    /// First job that was sent at all.
+    /// The miner can be sent jobs: it has subscribed and authorized.
+    pub ready: bool,
+    /// A job is owed although no new one was made: the first after authorize.
+    pub owes_job: bool,
+    /// `mining.set_version_mask` is owed.
+    pub owes_version_mask: bool,
+    /// First job that was sent.
     pub first_job: Option<JobId>,
     /// Latest job that was sent.
     pub last_job: Option<JobId>,
-    /// Tip of that job.
-    pub last_tip: TipNumber,
-    /// When that was.
-    pub last_job_at: Instant,
 }
 
 /// The difficulties that were in force, newest last. A share is judged by the one of its job.
@@ -76,7 +82,7 @@ impl DifficultyEpochs {
 /// What vardiff knows of a channel.
 #[derive(Component, Clone, PartialEq, Debug)]
 pub struct Vardiff {
-    /// Difficulty that was announced last; it governs the next job.
+    /// Difficulty that was decided last; it governs the next job.
     pub announced: Difficulty,
     /// Difficulty that governs the latest job that was sent: evidence counts at this one only.
     pub in_force: Difficulty,
@@ -86,17 +92,17 @@ pub struct Vardiff {
     pub floor: Option<Difficulty>,
     /// Seconds between two shares to aim at.
     pub seconds_per_share: f64,
-    /// Shares counted since `window_started_at`, all at `in_force`.
-    pub shares: u32,
-    /// When counting began.
-    pub window_started_at: Instant,
-    /// Last credited share, or the start.
+    /// Shares counted since `window_started_at`, all at `in_force`. Fades, so not a whole number.
+    pub shares: f64,
+    /// When counting began; `None` while no job is out.
+    pub window_started_at: Option<Instant>,
+    /// Last credited share at `in_force`, or the start of the window.
     pub last_share_at: Instant,
     /// Hash rate estimate in hashes a second, 0 before there is evidence. Survives reconnects.
     pub hashes_per_second: f64,
     /// The fast first jump was made.
     pub settled: bool,
-    /// The announced difficulty was not yet sent.
+    /// `announced` was not yet told to the miner.
     pub unsent: bool,
 }
 

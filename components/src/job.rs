@@ -1,8 +1,8 @@
 //! A job: one template made ready for miners.
 
-use crate::settings::Payee;
+use crate::inbox::SharedBytes;
 use crate::template::Template;
-use crate::units::{Instant, Sats, UnixTime};
+use crate::units::{Instant, Sats};
 use bevy_ecs::component::Component;
 use std::sync::Arc;
 
@@ -50,12 +50,19 @@ pub struct CoinbaseOutput {
 /// A job's coinbase for one payee: what comes after the extranonce, and what miners are sent.
 #[derive(Clone, Debug)]
 pub struct Payout {
-    /// Who gets the remainder.
-    pub payee: Payee,
     /// End of the coinbase without witness, from behind the extranonce.
     pub coinbase_suffix: Arc<[u8]>,
-    /// What the payee gets.
-    pub value: Sats,
-    /// When it was last of use.
-    pub used_at: UnixTime,
+    /// Who is paid what.
+    pub outputs: Arc<[CoinbaseOutput]>,
+    /// `mining.notify` that leaves the miner its old work, once somebody was sent it.
+    pub notify: Option<SharedBytes>,
+    /// The same with `clean_jobs` set.
+    pub notify_clean: Option<SharedBytes>,
+}
+
+/// A job's payouts by the index of their payee; empty where no channel of that payee was sent the job.
+#[derive(Component, Clone, Debug, Default)]
+pub struct JobPayouts {
+    /// By payee index.
+    pub by_payee: Vec<Option<Payout>>,
 }

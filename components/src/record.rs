@@ -4,6 +4,7 @@ use crate::block::BlockState;
 use crate::reject::RejectCounts;
 use crate::units::{Hash256, Sats, UnixTime};
 use crate::worker::WorkerId;
+use bevy_ecs::component::Component;
 use std::sync::Arc;
 
 /// One judged share.
@@ -55,7 +56,7 @@ pub struct WorkerRow {
 }
 
 /// A found block as it is remembered. The key is `hash`; a later row replaces an earlier one.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Component, Clone, PartialEq, Debug)]
 pub struct BlockRow {
     /// Its hash.
     pub hash: Hash256,

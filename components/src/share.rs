@@ -17,8 +17,8 @@ pub struct ShareOrigin {
     pub channel: Entity,
     /// Index of its line in the tick's inbox, for the reply.
     pub line: u32,
-    /// Where the worker's name stands in the inbox's bytes, unescaped text only.
-    pub username: (u32, u32),
+    /// Place of the username in the channel's submitters; `u32::MAX` when it is not among them.
+    pub submitter: u32,
 }
 
 /// What the miner claims: written by `parse`.
@@ -42,9 +42,9 @@ pub struct ShareClaim {
 /// What is to be hashed: written by `assemble`, turned into a header by `hash`.
 #[derive(Component, Clone, Copy, Debug)]
 pub struct ShareWork {
-    /// Row of the job in the tick's table of jobs.
-    pub job_row: u32,
-    /// Index of the payout in the job.
+    /// The job's entity.
+    pub job: Entity,
+    /// Index of the payee in the job.
     pub payout: u32,
     /// The channel's unique part and the miner's part of the coinbase.
     pub extranonce: [u8; crate::limits::EXTRANONCE_BYTES],
@@ -74,4 +74,6 @@ pub struct ShareVerdict {
     pub reject: Option<Reject>,
     /// The hash meets the network's target.
     pub is_block: bool,
+    /// Difficulty that the hash reached; 0 when nothing was hashed or nobody needs to know.
+    pub reached: f64,
 }

@@ -57,6 +57,8 @@ pub struct WorkerTotals {
 pub struct Hashrate {
     /// Faded sum of difficulty for each of [`HASHRATE_WINDOWS_SECONDS`], as of `updated_at`.
     pub sums: [f64; HASHRATE_WINDOWS_SECONDS.len()],
+    /// Credited difficulty that is not in the sums yet: a share costs one addition.
+    pub pending: f64,
     /// When the sums were last faded.
     pub updated_at: Instant,
     /// When counting began, so that a young window is not taken for a slow miner.
@@ -74,8 +76,10 @@ pub struct WorkerPresence {
     pub user_agent: Arc<str>,
     /// Class of its device.
     pub device_class: Arc<str>,
-    /// Difficulty of its latest channel.
+    /// Difficulty to start from at the next connection; `None` before one was settled.
     pub difficulty: Option<Difficulty>,
+    /// Hash rate estimate that belongs to it, in hashes a second.
+    pub hashes_per_second: f64,
     /// Something changed that the store does not know yet.
     pub unsaved: bool,
 }

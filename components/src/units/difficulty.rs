@@ -37,11 +37,11 @@ impl Difficulty {
         self.0 * Self::HASHES_AT_ONE
     }
 
-    /// What miners are told: the next power of two at or below, at 1 and above (some firmware keeps an integer,
-    /// some a power of two); below 1 six significant decimals.
+    /// What miners are told: the nearest power of two at 1 and above (some firmware keeps an integer, some a power
+    /// of two); below 1 six significant decimals.
     pub fn rounded_for_miners(self) -> Self {
         if self.0 >= 1.0 {
-            Self(self.0.log2().floor().exp2())
+            Self(self.0.log2().round().exp2())
         } else {
             let digits = (-self.0.log10()).ceil() + 5.0;
             let scale = 10f64.powf(digits);
@@ -78,7 +78,8 @@ mod tests {
     fn miners_are_told_powers_of_two_or_short_decimals() {
         let told = |value| Difficulty::new(value).expect("positive").rounded_for_miners().value();
         assert_eq!(told(1.0), 1.0);
-        assert_eq!(told(1500.0), 1024.0);
+        assert_eq!(told(1400.0), 1024.0);
+        assert_eq!(told(1500.0), 2048.0);
         assert_eq!(told(4096.0), 4096.0);
         assert_eq!(told(0.002), 0.002);
         assert_eq!(told(0.001_234_567_8), 0.001_234_57);
