@@ -47,6 +47,9 @@ pub const USER_AGENT_BYTES_MAX: usize = 128;
 /// Bytes of a JSON request id that are echoed. A longer id is answered as a malformed request.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
 
+/// Extensions in one `mining.configure`. Five are known; each one asked for is answered by name.
+pub const CONFIGURE_EXTENSIONS_MAX: usize = 32;
+
 /// Bytes of the unique part of the coinbase handed to a connection, `extranonce1`.
 pub const EXTRANONCE1_BYTES: usize = 4;
 

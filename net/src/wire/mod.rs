@@ -1,0 +1,3 @@
+//! Sans-IO codecs: one module for each protocol and version.
+
+pub mod v1;
