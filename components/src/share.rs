@@ -6,12 +6,12 @@
 use crate::job::JobId;
 use crate::limits::EXTRANONCE2_BYTES;
 use crate::reject::Reject;
-use crate::units::{Difficulty, Hash256};
+use crate::units::{Difficulty, Hash256, Target};
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
 
 /// Where a share came from: written by `parse`.
-#[derive(Component, Clone, Copy, Debug)]
+#[derive(Component, Clone, Copy, PartialEq, Debug)]
 pub struct ShareOrigin {
     /// Its channel.
     pub channel: Entity,
@@ -52,6 +52,8 @@ pub struct ShareWork {
     pub version: u32,
     /// The difficulty that governed the job.
     pub difficulty: Difficulty,
+    /// The target of that difficulty.
+    pub target: Target,
     /// Who is credited, once known.
     pub worker: Option<Entity>,
     /// Whether there is a hash: false when the claim was unusable.

@@ -1,3 +1,34 @@
-//! One file a system, in tick order.
+//! What happens in a tick: one file a system, in the order of the tick.
+//!
+//! ingest, parse, session, jobs, assemble, hash, judge, block, account, vardiff, reply, persist, publish, reap.
+//!
+//! A system is a function over the world. None reads a clock, opens a socket, touches a disk or draws a random
+//! number: all of that came in with the inbox, all effects go out with the outbox. `engine::schedule` says which
+//! runs when. Beside them stand the pure parts they are made of: `coinbase`, `identity`, `sha256d`, `windows`.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+pub mod account;
+pub mod assemble;
+pub mod block;
+pub mod hash;
+pub mod ingest;
+pub mod jobs;
+pub mod judge;
+pub mod parse;
+pub mod persist;
+pub mod publish;
+pub mod reap;
+pub mod reply;
+pub mod session;
+pub mod vardiff;
+
+pub mod coinbase;
+pub mod device_class;
+pub mod extranonces;
+pub mod identity;
+pub mod payees;
+pub mod resources;
+pub mod sha256d;
+pub mod share_set;
+pub mod windows;

@@ -37,6 +37,14 @@ pub fn false_reply(out: &mut Vec<u8>, id: &[u8]) {
     out.extend_from_slice(b"false,\"error\":null}\n");
 }
 
+/// Answers `false` with an error `[code, text, null]`: an authorize that failed, and why.
+pub fn refused_reply(out: &mut Vec<u8>, id: &[u8], code: u32, text: &str) {
+    reply_start(out, id);
+    push_display(out, format_args!("false,\"error\":[{code},"));
+    push_string(out, text);
+    out.extend_from_slice(b",null]}\n");
+}
+
 /// Answers with a string.
 pub fn text_reply(out: &mut Vec<u8>, id: &[u8], text: &str) {
     reply_start(out, id);

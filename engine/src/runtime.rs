@@ -1,0 +1,1 @@
+//! Everything impure around the engine.

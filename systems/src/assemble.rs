@@ -1,0 +1,148 @@
+//! Fifth: what each share claims is looked up and checked, up to the header that is to be hashed.
+//!
+//! A share that will be refused is still hashed when its header is known: it may be a block all the same.
+
+use crate::parse::{UNKNOWN_SUBMITTER, may_not_submit};
+use crate::resources::{JobBoard, LiveShares, Moment};
+use bevy_ecs::system::{Query, Res};
+use warppool_components::channel::{Channel, DifficultyEpochs};
+use warppool_components::job::{Job, JobPayouts};
+use warppool_components::limits::{EXTRANONCE_BYTES, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES, NTIME_AHEAD_SECONDS_MAX};
+use warppool_components::reject::Reject;
+use warppool_components::share::{ShareClaim, ShareOrigin, ShareVerdict, ShareWork};
+
+type Columns = (&'static ShareOrigin, &'static ShareClaim, &'static mut ShareWork, &'static mut ShareVerdict);
+
+/// Fills the `ShareWork` of this tick's rows.
+pub fn assemble(
+    moment: Res<Moment>,
+    live: Res<LiveShares>,
+    board: Res<JobBoard>,
+    channels: Query<(&'static Channel, &'static DifficultyEpochs)>,
+    jobs: Query<(&'static Job, &'static JobPayouts)>,
+    mut rows: Query<Columns>,
+) {
+    if live.0 == 0 {
+        return;
+    }
+    let bench = Bench { now_seconds: moment.0.unix.header_seconds(), board: &board, channels, jobs };
+    let mut columns = rows.contiguous_iter_mut().expect("share components are stored in tables");
+    let (origins, claims, mut works, mut verdicts) = columns.next().expect("the share rows are spawned at start");
+    let (works, verdicts) = (works.bypass_change_detection(), verdicts.bypass_change_detection());
+    for row in 0..live.0 {
+        works[row].hashable = false;
+        works[row].worker = None;
+        let refusal = bench.look_up(&origins[row], &claims[row], &mut works[row], verdicts[row].reject).err();
+        verdicts[row].reject = verdicts[row].reject.or(refusal);
+    }
+}
+
+/// What shares are looked up in.
+struct Bench<'a, 'w, 's> {
+    now_seconds: u32,
+    board: &'a JobBoard,
+    channels: Query<'w, 's, (&'static Channel, &'static DifficultyEpochs)>,
+    jobs: Query<'w, 's, (&'static Job, &'static JobPayouts)>,
+}
+
+impl Bench<'_, '_, '_> {
+    fn look_up(
+        &self,
+        origin: &ShareOrigin,
+        claim: &ShareClaim,
+        work: &mut ShareWork,
+        refused: Option<Reject>,
+    ) -> Result<(), Reject> {
+        let (channel, epochs) = self.channels.get(origin.channel).map_err(|_| Reject::Unauthorized)?;
+        work.worker = match channel.submitters.get(origin.submitter as usize) {
+            Some((_, worker)) if origin.submitter != UNKNOWN_SUBMITTER => Some(*worker),
+            _ => channel.worker,
+        };
+        if refused.is_some() {
+            return Ok(());
+        }
+        if let Some(reject) = may_not_submit(channel) {
+            return Err(reject);
+        }
+        let entity = self.board.get(claim.job).ok_or(Reject::UnknownJob)?;
+        let was_sent = channel.first_job <= Some(claim.job) && Some(claim.job) <= channel.last_job;
+        let (job, payouts) = self.jobs.get(entity).ok().filter(|_| was_sent).ok_or(Reject::UnknownJob)?;
+        let payout = channel.payout.ok_or(Reject::Unauthorized)?;
+        payouts.by_payee.get(payout as usize).and_then(Option::as_ref).ok_or(Reject::UnknownJob)?;
+        let epoch = epochs.at(claim.job).ok_or(Reject::UnknownJob)?;
+        let (version, version_fits) = rolled_version(job.template.version, claim.version, channel.version_mask);
+        work.job = entity;
+        work.payout = payout;
+        work.extranonce = extranonce(channel, claim)?;
+        work.version = version;
+        work.difficulty = epoch.difficulty;
+        work.target = epoch.target;
+        work.hashable = true;
+        self.check_claim(claim, job, version_fits)
+    }
+
+    /// What is wrong with a share although its header is known.
+    fn check_claim(&self, claim: &ShareClaim, job: &Job, version_fits: bool) -> Result<(), Reject> {
+        if job.tip != self.board.tip {
+            Err(Reject::StaleTip)
+        } else if claim.ntime < job.ntime {
+            Err(Reject::TimeTooOld)
+        } else if claim.ntime > self.now_seconds.saturating_add(NTIME_AHEAD_SECONDS_MAX) {
+            Err(Reject::TimeTooNew)
+        } else if !version_fits {
+            Err(Reject::VersionOutsideMask)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Both parts side by side, as they stand in the coinbase.
+fn extranonce(channel: &Channel, claim: &ShareClaim) -> Result<[u8; EXTRANONCE_BYTES], Reject> {
+    if usize::from(claim.extranonce2_digits) != 2 * EXTRANONCE2_BYTES && !channel.pads_extranonce2 {
+        return Err(Reject::Extranonce2Size);
+    }
+    let mut bytes = [0; EXTRANONCE_BYTES];
+    bytes[..EXTRANONCE1_BYTES].copy_from_slice(&channel.extranonce1);
+    bytes[EXTRANONCE1_BYTES..].copy_from_slice(&claim.extranonce2);
+    Ok(bytes)
+}
+
+/// The version of the header, and whether only allowed bits differ from the job's. Miners send the rolled bits
+/// alone (BIP310) or the whole version; the advertised version has all rollable bits zero, so both are told apart.
+fn rolled_version(job_version: u32, claimed: Option<u32>, mask: u32) -> (u32, bool) {
+    let Some(claimed) = claimed else { return (job_version, true) };
+    if claimed & !mask == 0 {
+        return (job_version | claimed, true);
+    }
+    if claimed & !mask == job_version & !mask {
+        return (claimed, true);
+    }
+    // Refused as a share, but if it is a block it must be submitted as it was hashed: top bits set mean a whole version.
+    let whole = claimed >> 29 != 0;
+    (if whole { claimed } else { job_version | claimed }, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_taken_as_bits_or_whole() {
+        let (version, mask) = (0x2000_0004, 0x1fff_e000);
+        for (claimed, expected) in [
+            (None, (version, true)),
+            (Some(0), (version, true)),
+            (Some(0x00c0_0000), (0x20c0_0004, true)),
+            (Some(0x20c0_0004), (0x20c0_0004, true)),
+            (Some(0x2000_0004), (version, true)),
+            (Some(0x0000_1000), (0x2000_1004, false)),
+            (Some(0x20c0_1004), (0x20c0_1004, false)),
+            (Some(0x60c0_0004), (0x60c0_0004, false)),
+        ] {
+            assert_eq!(rolled_version(version, claimed, mask), expected, "{claimed:x?}");
+        }
+        assert_eq!(rolled_version(version, Some(0x2000), 0), (0x2000_2004, false), "nothing was negotiated");
+        assert_eq!(rolled_version(version, Some(version), 0), (version, true));
+    }
+}

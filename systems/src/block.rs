@@ -1,0 +1,144 @@
+//! Eighth: found blocks, and what became of earlier ones.
+
+use crate::coinbase;
+use crate::resources::{BlockNews, LiveShares, Moment, Outgoing, PoolTotals, ShareRows, Unsaved};
+use bevy_ecs::entity::Entity;
+use bevy_ecs::world::World;
+use std::sync::Arc;
+use warppool_components::block::{BlockCandidate, BlockState};
+use warppool_components::event::{PoolEvent, PoolEventKind};
+use warppool_components::job::{Job, JobPayouts};
+use warppool_components::outbox::NoticeLevel;
+use warppool_components::record::BlockRow;
+use warppool_components::share::{ShareHash, ShareVerdict, ShareWork};
+use warppool_components::units::{Difficulty, Hash256, Sats};
+use warppool_components::worker::{WorkerId, WorkerIdentity, WorkerPresence, WorkerTotals};
+
+/// Puts candidates into the outbox and follows the states of found blocks.
+pub fn block(world: &mut World) {
+    let live = world.resource::<LiveShares>().0;
+    for row in 0..live {
+        let entity = world.resource::<ShareRows>().0[row];
+        if world.get::<ShareVerdict>(entity).is_some_and(|verdict| verdict.is_block) {
+            found(world, entity);
+        }
+    }
+    for (hash, state) in std::mem::take(&mut world.resource_mut::<BlockNews>().0) {
+        hear(world, hash, state);
+    }
+}
+
+fn found(world: &mut World, share: Entity) {
+    let Some(candidate) = candidate(world, share) else { return };
+    if find(world, candidate.hash).is_some() {
+        // The same block again: a duplicate share.
+        return;
+    }
+    let row = remember(&candidate);
+    let notice = format!(
+        "block {} at height {} found by {}: submitting",
+        candidate.hash, candidate.template.height, candidate.worker_label
+    );
+    world.spawn(BlockRow { raw: None, ..row.clone() });
+    let mut outgoing = world.resource_mut::<Outgoing>();
+    outgoing.notice(NoticeLevel::Info, notice);
+    outgoing.0.records.blocks.push(row);
+    outgoing.0.blocks.push(Arc::new(candidate));
+}
+
+fn candidate(world: &World, share: Entity) -> Option<BlockCandidate> {
+    let (work, hash) = (world.get::<ShareWork>(share)?, world.get::<ShareHash>(share)?);
+    let verdict = world.get::<ShareVerdict>(share)?;
+    let job = world.get::<Job>(work.job)?;
+    let payout = world.get::<JobPayouts>(work.job)?.by_payee.get(work.payout as usize)?.as_ref()?;
+    let paid = payout.outputs.first()?;
+    let identity = work.worker.and_then(|worker| world.get::<WorkerIdentity>(worker));
+    let coinbase =
+        coinbase::with_witness(&job.template, &job.coinbase_prefix, &work.extranonce, &payout.coinbase_suffix);
+    Some(BlockCandidate {
+        hash: hash.hash,
+        header: hash.header,
+        coinbase: coinbase.into(),
+        template: Arc::clone(&job.template),
+        worker: identity.map_or(WorkerId::default(), |identity| identity.id),
+        worker_label: identity.map_or_else(|| paid.address.clone(), |identity| identity.label.clone()),
+        address: paid.address.clone(),
+        payout: paid.value,
+        share_difficulty: Difficulty::new(verdict.reached).unwrap_or(Difficulty::ONE),
+        found_at: world.resource::<crate::resources::Moment>().0.unix,
+        share_rejected: verdict.reject.is_some(),
+    })
+}
+
+fn remember(candidate: &BlockCandidate) -> BlockRow {
+    BlockRow {
+        hash: candidate.hash,
+        height: candidate.template.height,
+        state: BlockState::Pending,
+        found_at: candidate.found_at,
+        worker: candidate.worker,
+        worker_label: candidate.worker_label.clone(),
+        address: candidate.address.clone(),
+        payout: candidate.payout,
+        coinbase_value: candidate.template.coinbase_value,
+        share_difficulty: candidate.share_difficulty.value(),
+        network_difficulty: candidate.template.network_target.to_difficulty().value(),
+        raw: Some(candidate.serialise().into()),
+    }
+}
+
+fn find(world: &mut World, hash: Hash256) -> Option<Entity> {
+    world.query::<(Entity, &BlockRow)>().iter(world).find(|(_, row)| row.hash == hash).map(|(entity, _)| entity)
+}
+
+fn hear(world: &mut World, hash: Hash256, state: BlockState) {
+    let Some(entity) = find(world, hash) else { return };
+    let Some(mut row) = world.get_mut::<BlockRow>(entity) else { return };
+    if row.state == state {
+        return;
+    }
+    let was_counted = counts(&row.state);
+    row.state = state;
+    let row = row.clone();
+    let (is_counted, label) = (counts(&row.state), row.state.to_string());
+    if was_counted != is_counted {
+        recount(world, row.worker, is_counted);
+    }
+    if is_counted && !was_counted {
+        announce(world, &row);
+    }
+    let mut outgoing = world.resource_mut::<Outgoing>();
+    let level = if matches!(row.state, BlockState::Rejected(_)) { NoticeLevel::Warn } else { NoticeLevel::Info };
+    outgoing.notice(level, format!("block {hash} at height {} is {label}", row.height));
+    outgoing.0.records.blocks.push(row);
+}
+
+/// Whether a block of this state counts as found. An orphaned one was accepted once, but pays nothing.
+const fn counts(state: &BlockState) -> bool {
+    matches!(state, BlockState::Accepted | BlockState::Confirmed(_))
+}
+
+fn recount(world: &mut World, worker: WorkerId, more: bool) {
+    let step = |count: u64| if more { count + 1 } else { count.saturating_sub(1) };
+    let mut totals = world.resource_mut::<PoolTotals>();
+    totals.blocks_found = step(totals.blocks_found);
+    let mut workers = world.query::<(Entity, &WorkerIdentity, &mut WorkerTotals, &mut WorkerPresence)>();
+    let found = workers.iter_mut(world).find(|(_, identity, ..)| identity.id == worker);
+    let Some((entity, _, mut totals, mut presence)) = found else { return };
+    totals.blocks_found = step(u64::from(totals.blocks_found)) as u32;
+    if !std::mem::replace(&mut presence.unsaved, true) {
+        world.resource_mut::<Unsaved>().workers.push(entity);
+    }
+}
+
+fn announce(world: &mut World, row: &BlockRow) {
+    let at = world.resource::<Moment>().0.unix;
+    let kind = PoolEventKind::BlockFound {
+        hash: row.hash,
+        height: row.height,
+        worker: row.worker_label.clone(),
+        payout: Sats(row.payout.0),
+        state: row.state.clone(),
+    };
+    world.resource_mut::<Outgoing>().0.events.push(PoolEvent { at, kind });
+}

@@ -1,0 +1,132 @@
+//! Who has which `extranonce1`, now and for ten minutes after.
+
+use bevy_ecs::resource::Resource;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+use warppool_components::limits::{EXTRANONCE1_BYTES, SESSION_KEPT_SECONDS, SESSIONS_KEPT_MAX};
+use warppool_components::units::Instant;
+
+/// The unique part of a channel's coinbases.
+pub type Extranonce1 = [u8; EXTRANONCE1_BYTES];
+
+/// Gives out values that no live channel and no remembered session has. The start comes from the runtime's
+/// randomness, so a restarted pool does not hand out the ranges of the one before.
+#[derive(Resource, Debug)]
+pub struct Extranonces {
+    next: u32,
+    next_session: u64,
+    taken: HashSet<Extranonce1>,
+    kept: HashMap<u64, (Extranonce1, Instant)>,
+    kept_order: VecDeque<u64>,
+}
+
+impl Extranonces {
+    /// Begins at a place that `seed` decides.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            next: seed as u32,
+            next_session: seed,
+            taken: HashSet::new(),
+            kept: HashMap::new(),
+            kept_order: VecDeque::new(),
+        }
+    }
+
+    /// A value that is nobody's, and the session id by which it can be had again.
+    pub fn take(&mut self) -> (u64, Extranonce1) {
+        loop {
+            self.next = self.next.wrapping_add(1);
+            let value = self.next.to_be_bytes();
+            if self.next != 0 && self.taken.insert(value) {
+                return (self.session_id(), value);
+            }
+        }
+    }
+
+    /// The value of a session that ended less than ten minutes ago; it then belongs to the caller, whose own is
+    /// free again.
+    pub fn resume(&mut self, session: u64, own: Extranonce1) -> Option<Extranonce1> {
+        let (value, _) = self.kept.remove(&session)?;
+        self.taken.remove(&own);
+        Some(value)
+    }
+
+    /// Remembers the value of a channel that ended.
+    pub fn keep(&mut self, session: u64, value: Extranonce1, now: Instant) {
+        if self.kept_order.len() >= SESSIONS_KEPT_MAX {
+            self.forget_oldest();
+        }
+        self.kept.insert(session, (value, now));
+        self.kept_order.push_back(session);
+    }
+
+    /// Frees the values of sessions that are over for longer than ten minutes.
+    pub fn forget_old(&mut self, now: Instant) {
+        while let Some(session) = self.kept_order.front() {
+            let age = self.kept.get(session).map_or(Duration::MAX, |(_, since)| now.since(*since));
+            if age < Duration::from_secs(SESSION_KEPT_SECONDS) {
+                return;
+            }
+            self.forget_oldest();
+        }
+    }
+
+    /// Values that are in use or remembered.
+    pub fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.taken.is_empty()
+    }
+
+    fn forget_oldest(&mut self) {
+        let session = self.kept_order.pop_front();
+        if let Some((value, _)) = session.and_then(|session| self.kept.remove(&session)) {
+            self.taken.remove(&value);
+        }
+    }
+
+    /// Splitmix64: ids that differ in many digits and tell nothing about the number of sessions.
+    fn session_id(&mut self) -> u64 {
+        self.next_session = self.next_session.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.next_session;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant(0) + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn values_are_unique_and_never_zero() {
+        let mut extranonces = Extranonces::new(u64::from(u32::MAX) - 10);
+        let values: HashSet<_> = (0..1000).map(|_| extranonces.take().1).collect();
+        assert_eq!(values.len(), 1000);
+        assert!(!values.contains(&[0; EXTRANONCE1_BYTES]));
+    }
+
+    #[test]
+    fn a_session_gets_its_value_again_for_ten_minutes() {
+        let mut extranonces = Extranonces::new(1);
+        let (session, value) = extranonces.take();
+        extranonces.keep(session, value, at(0));
+        extranonces.forget_old(at(599));
+        let (_, fresh) = extranonces.take();
+        assert_eq!(extranonces.resume(session, fresh), Some(value));
+        assert_eq!(extranonces.resume(session, value), None, "a session resumes once");
+
+        extranonces.keep(session, value, at(700));
+        extranonces.forget_old(at(1300));
+        assert_eq!(extranonces.resume(session, fresh), None);
+        assert!(extranonces.is_empty());
+    }
+}

@@ -1,0 +1,195 @@
+//! First: connections that came and went, news from the node, orders.
+
+use crate::extranonces::Extranonces;
+use crate::payees::Payees;
+use crate::resources::{
+    BlockNews, ConnectionIndex, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies, Stopping,
+    Unsaved,
+};
+use bevy_ecs::entity::Entity;
+use bevy_ecs::world::World;
+use std::sync::Arc;
+use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
+use warppool_components::connection::{CloseReason, Connection, Session};
+use warppool_components::event::{PoolEvent, PoolEventKind};
+use warppool_components::inbox::{Closed, Command, Now, Opened};
+use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
+use warppool_components::outbox::{Close, NoticeLevel};
+use warppool_components::settings::Settings;
+use warppool_components::worker::{WorkerIdentity, WorkerPresence};
+
+/// Takes everything but lines out of the inbox. Connections that are gone stay in the world until `reap`: their
+/// last lines are in this inbox and still count.
+pub fn ingest(world: &mut World) {
+    let lines = world.resource::<Incoming>().0.lines.len();
+    world.resource_mut::<Replies>().begin(lines);
+    world.resource_mut::<JobBoard>().broadcast = None;
+    for opened in std::mem::take(&mut world.resource_mut::<Incoming>().0.opened) {
+        open(world, opened);
+    }
+    for event in std::mem::take(&mut world.resource_mut::<Incoming>().0.node) {
+        hear_from_node(world, event);
+    }
+    for command in std::mem::take(&mut world.resource_mut::<Incoming>().0.commands) {
+        obey(world, command);
+    }
+}
+
+fn open(world: &mut World, opened: Opened) {
+    if world.resource::<ConnectionIndex>().len() >= world.resource::<Policy>().0.connections_max {
+        let close = Close { connection: opened.connection, reason: CloseReason::ConnectionCap };
+        world.resource_mut::<Outgoing>().0.closes.push(close);
+        return;
+    }
+    let Now { instant, unix } = world.resource::<Moment>().0;
+    let (session_id, extranonce1) = world.resource_mut::<Extranonces>().take();
+    let vardiff = initial_vardiff(&world.resource::<Policy>().0, instant);
+    let channel = world.spawn_empty().id();
+    let connection = world
+        .spawn((
+            Connection {
+                key: opened.connection,
+                peer: opened.peer,
+                protocol: opened.protocol,
+                opened_at: instant,
+                opened_at_unix: unix,
+                heard_at: instant,
+                channel,
+                closing: false,
+            },
+            Session { session_id, ..Session::default() },
+        ))
+        .id();
+    let state = Channel {
+        connection,
+        key: opened.connection,
+        extranonce1,
+        version_mask: 0,
+        payout: None,
+        worker: None,
+        submitters: Vec::new(),
+        last_submitter: 0,
+        pads_extranonce2: false,
+        ready: false,
+        owes_job: false,
+        owes_version_mask: false,
+        first_job: None,
+        last_job: None,
+    };
+    world.entity_mut(channel).insert((state, vardiff, DifficultyEpochs::default()));
+    world.resource_mut::<ConnectionIndex>().insert(opened.connection, connection);
+}
+
+fn initial_vardiff(settings: &Settings, now: warppool_components::units::Instant) -> Vardiff {
+    Vardiff {
+        announced: settings.vardiff.initial,
+        in_force: settings.vardiff.initial,
+        pinned: false,
+        floor: None,
+        seconds_per_share: settings.vardiff.target_seconds_per_share,
+        shares: 0.0,
+        window_started_at: None,
+        last_share_at: now,
+        hashes_per_second: 0.0,
+        settled: false,
+        unsent: true,
+    }
+}
+
+fn hear_from_node(world: &mut World, event: NodeEvent) {
+    match event {
+        NodeEvent::Template(template) => {
+            let mut board = world.resource_mut::<JobBoard>();
+            board.template = Some(template);
+            board.template_unused = true;
+        }
+        NodeEvent::Status(status) => hear_status(world, status),
+        NodeEvent::Block { hash, state } => world.resource_mut::<BlockNews>().0.push((hash, state)),
+    }
+}
+
+fn hear_status(world: &mut World, status: NodeStatus) {
+    let now = world.resource::<Moment>().0;
+    let mut view = world.resource_mut::<NodeView>();
+    let changed = view.status.health != status.health;
+    if status.health == NodeHealth::Lost {
+        view.lost_since.get_or_insert(now.instant);
+    } else {
+        view.lost_since = None;
+        view.released = false;
+    }
+    let kind = PoolEventKind::Health { health: status.health, message: status.message.clone() };
+    view.status = Arc::new(status);
+    if changed {
+        world.resource_mut::<Outgoing>().0.events.push(PoolEvent { at: now.unix, kind });
+    }
+}
+
+fn obey(world: &mut World, command: Command) {
+    match command {
+        Command::Reload(settings) => world.resource_mut::<Policy>().0 = *settings,
+        Command::Shutdown => {
+            let keys: Vec<_> = world.query::<&Connection>().iter(world).map(|connection| connection.key).collect();
+            for key in keys {
+                disconnect(world, key, CloseReason::Shutdown);
+            }
+            world.insert_resource(Stopping(true));
+        }
+    }
+}
+
+/// Asks the sockets to end a connection and takes it out of the world.
+pub fn disconnect(world: &mut World, key: warppool_components::connection::ConnectionKey, reason: CloseReason) {
+    world.resource_mut::<Outgoing>().0.closes.push(Close { connection: key, reason });
+    forget(world, Closed { connection: key, reason });
+}
+
+/// Takes a connection that is gone out of the world: its worker goes offline when it was the last one, its
+/// extranonce is kept for ten minutes, what was learnt of its hash rate is remembered.
+pub fn forget(world: &mut World, closed: Closed) {
+    let Some(entity) = world.resource_mut::<ConnectionIndex>().remove(closed.connection) else { return };
+    let now = world.resource::<Moment>().0;
+    world.resource_mut::<PoolTotals>().disconnected += 1;
+    let channel_entity = world.get::<Connection>(entity).map(|connection| connection.channel);
+    let session_id = world.get::<Session>(entity).map(|session| session.session_id);
+    if let (Some(channel_entity), Some(session_id)) = (channel_entity, session_id) {
+        forget_channel(world, channel_entity, session_id, now, closed.reason);
+        world.despawn(channel_entity);
+    }
+    world.despawn(entity);
+}
+
+fn forget_channel(world: &mut World, entity: Entity, session_id: u64, now: Now, reason: CloseReason) {
+    let Some(mut channel) = world.get_mut::<Channel>(entity) else { return };
+    let submitters = std::mem::take(&mut channel.submitters);
+    let (extranonce1, payout) = (channel.extranonce1, channel.payout);
+    world.resource_mut::<Extranonces>().keep(session_id, extranonce1, now.instant);
+    if let Some(payout) = payout {
+        let newest = world.resource::<JobBoard>().newest;
+        world.resource_mut::<Payees>().release(payout, newest);
+    }
+    let mut workers: Vec<Entity> = submitters.into_iter().map(|(_, worker)| worker).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    for worker in workers {
+        leave(world, worker, now, reason);
+    }
+}
+
+/// One connection of `worker` less.
+fn leave(world: &mut World, worker: Entity, now: Now, reason: CloseReason) {
+    let Some(mut presence) = world.get_mut::<WorkerPresence>(worker) else { return };
+    presence.connections = presence.connections.saturating_sub(1);
+    presence.last_seen = now.unix;
+    let offline = presence.connections == 0;
+    let already_unsaved = std::mem::replace(&mut presence.unsaved, true);
+    if !already_unsaved {
+        world.resource_mut::<Unsaved>().workers.push(worker);
+    }
+    let Some(label) = world.get::<WorkerIdentity>(worker).map(|identity| identity.label.clone()) else { return };
+    if offline {
+        let mut outgoing = world.resource_mut::<Outgoing>();
+        outgoing.notice(NoticeLevel::Info, format!("worker {label} left: {}", reason.label()));
+        outgoing.0.events.push(PoolEvent { at: now.unix, kind: PoolEventKind::WorkerDown { worker: label } });
+    }
+}

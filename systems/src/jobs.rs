@@ -1,0 +1,151 @@
+//! Fourth: templates become jobs.
+//!
+//! A new tip makes a job at once, marked clean. On the same tip a better template waits for the next refresh, every
+//! [`JOB_REFRESH_SECONDS`], because small devices drop their work at every notify; only the full template after a
+//! subsidy-only one goes out at once.
+
+use crate::coinbase;
+use crate::payees::Payees;
+use crate::resources::{JobBoard, Moment, NodeView, Outgoing, Policy};
+use crate::sha256d::Midstate;
+use crate::share_set::ShareSet;
+use bevy_ecs::component::Component;
+
+use bevy_ecs::world::World;
+use std::sync::Arc;
+use std::time::Duration;
+use warppool_components::event::{PoolEvent, PoolEventKind};
+use warppool_components::inbox::Now;
+use warppool_components::job::{CoinbaseOutput, Job, JobId, JobPayouts, Payout, TipNumber};
+use warppool_components::limits::JOB_REFRESH_SECONDS;
+use warppool_components::node::NodeHealth;
+use warppool_components::settings::{Payee, PayoutSettings};
+use warppool_components::snapshot::JobSnapshot;
+use warppool_components::template::{Template, TemplateKind};
+
+/// The start of a job's coinbase, hashed as far as it is the same for every share.
+#[derive(Component, Clone, Debug)]
+pub struct CoinbaseStart {
+    /// Its whole blocks.
+    pub midstate: Midstate,
+    /// What is left of it, less than a block.
+    pub tail: Vec<u8>,
+}
+
+/// Makes the job that is due, if one is.
+pub fn jobs(world: &mut World) {
+    let now = world.resource::<Moment>().0;
+    let Some((template, clean)) = due(world, now) else { return };
+    make_job(world, now, &template, clean);
+}
+
+/// The template for a new job, and whether the job starts a new tip.
+fn due(world: &World, now: Now) -> Option<(Arc<Template>, bool)> {
+    let board = world.resource::<JobBoard>();
+    let template = board.template.as_ref()?;
+    let new_tip = board.tip_hash != Some(template.previous_block);
+    let completes = board.template_unused
+        && template.kind == TemplateKind::Full
+        && board.snapshot.as_ref().is_some_and(|job| job.kind == TemplateKind::SubsidyOnly);
+    let refresh = now.instant >= board.refresh_at && may_refresh(world.resource::<NodeView>());
+    (new_tip || completes || refresh).then(|| (Arc::clone(template), new_tip))
+}
+
+/// With no node to say whether the tip still holds, no fresh work is made of it.
+fn may_refresh(view: &NodeView) -> bool {
+    !matches!(view.status.health, NodeHealth::Lost | NodeHealth::WrongChain | NodeHealth::Syncing)
+}
+
+fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) {
+    let tag = coinbase::tag_text(&world.resource::<Policy>().0.pool_tag);
+    let (id, tip) = number_job(world, template, clean);
+    let prefix = coinbase::prefix(template, id, &tag);
+    let (midstate, tail) = Midstate::new(&prefix);
+    let start = CoinbaseStart { midstate, tail: tail.to_vec() };
+    let job = Job {
+        id,
+        tip,
+        ntime: template.current_time.header_seconds().max(now.unix.header_seconds()),
+        template: Arc::clone(template),
+        coinbase_prefix: prefix.into(),
+        created_at: now.instant,
+        clean,
+    };
+    let snapshot = Arc::new(picture(world, &job, now, tag));
+    let entity = world.spawn((job, JobPayouts::default(), ShareSet::default(), start)).id();
+    let mut board = world.resource_mut::<JobBoard>();
+    board.jobs.push_back((id, entity));
+    board.broadcast = Some(entity);
+    board.template_unused = false;
+    board.refresh_at = now.instant + Duration::from_secs(JOB_REFRESH_SECONDS);
+    board.snapshot = Some(snapshot);
+    let kind = PoolEventKind::NewJob {
+        height: template.height,
+        job: format!("{:x}", id.0),
+        clean,
+        transactions: template.transaction_count,
+        value: template.coinbase_value,
+    };
+    world.resource_mut::<Outgoing>().0.events.push(PoolEvent { at: now.unix, kind });
+}
+
+fn number_job(world: &mut World, template: &Template, clean: bool) -> (JobId, TipNumber) {
+    let mut board = world.resource_mut::<JobBoard>();
+    board.newest = JobId(board.newest.0 + 1);
+    if clean {
+        board.tip = TipNumber(board.tip.0 + 1);
+        board.tip_hash = Some(template.previous_block);
+    }
+    (board.newest, board.tip)
+}
+
+/// The job for people.
+fn picture(world: &World, job: &Job, now: Now, tag: String) -> JobSnapshot {
+    let (template, settings) = (&job.template, &world.resource::<Policy>().0);
+    let payees = world.resource::<Payees>();
+    let payee = payees.in_use().next().map(|index| payees.payee(index)).or(settings.payout.fallback.as_ref());
+    let script = coinbase::script_for_people(template.height, job.id, &tag);
+    JobSnapshot {
+        id: format!("{:x}", job.id.0),
+        height: template.height,
+        previous_block: template.previous_block,
+        version: template.version,
+        bits: template.bits,
+        difficulty: template.network_target.to_difficulty().value(),
+        ntime: job.ntime,
+        created_at: now.unix,
+        kind: template.kind,
+        transactions: template.transaction_count,
+        weight: template.weight,
+        coinbase_value: template.coinbase_value,
+        fees: template.fees,
+        tag,
+        coinbase_script: script.iter().map(|byte| format!("{byte:02x}")).collect(),
+        outputs: payee.map(|payee| outputs(template, payee, &settings.payout)).unwrap_or_default(),
+        merkle_branches: template.merkle_branches.len() as u32,
+        payouts: payees.in_use().count() as u32,
+    }
+}
+
+fn outputs(template: &Template, payee: &Payee, settings: &PayoutSettings) -> Arc<[CoinbaseOutput]> {
+    coinbase::outputs(template, payee, settings).into()
+}
+
+/// The payout of `payee` in a job, made when it is first asked for.
+pub fn payout<'a>(
+    job: &Job,
+    payouts: &'a mut JobPayouts,
+    index: u32,
+    payee: &Payee,
+    settings: &PayoutSettings,
+) -> &'a mut Payout {
+    let place = index as usize;
+    if payouts.by_payee.len() <= place {
+        payouts.by_payee.resize_with(place + 1, || None);
+    }
+    payouts.by_payee[place].get_or_insert_with(|| {
+        let outputs = outputs(&job.template, payee, settings);
+        let coinbase_suffix = coinbase::suffix(&job.template, &outputs).into();
+        Payout { coinbase_suffix, outputs, notify: None, notify_clean: None }
+    })
+}

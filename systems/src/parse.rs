@@ -1,0 +1,218 @@
+//! Second: lines become share rows and requests.
+//!
+//! After this system nobody but `reply` knows what protocol a miner speaks.
+
+use crate::resources::{
+    Asked, ConnectionIndex, Incoming, LineReply, LiveShares, Moment, PendingRequest, Replies, Requests,
+};
+use bevy_ecs::entity::Entity;
+use bevy_ecs::system::{Query, Res, ResMut};
+use warppool_components::channel::Channel;
+use warppool_components::connection::{Connection, ConnectionKey};
+use warppool_components::reject::Reject;
+use warppool_components::share::{ShareClaim, ShareOrigin, ShareVerdict};
+use warppool_net::wire::v1::{Message, Request, SubmitError, emit, parse as parse_line, scan_submit};
+
+/// The columns that `parse` fills.
+type Columns = (&'static mut ShareOrigin, &'static mut ShareClaim, &'static mut ShareVerdict);
+
+/// Place of an unknown username.
+pub const UNKNOWN_SUBMITTER: u32 = u32::MAX;
+
+/// Reads every line once.
+#[expect(clippy::too_many_arguments, reason = "a system's parameters are what it touches")]
+pub fn parse(
+    moment: Res<Moment>,
+    incoming: Res<Incoming>,
+    index: Res<ConnectionIndex>,
+    mut connections: Query<&mut Connection>,
+    mut channels: Query<&mut Channel>,
+    mut rows: Query<Columns>,
+    mut live: ResMut<LiveShares>,
+    mut replies: ResMut<Replies>,
+    mut requests: ResMut<Requests>,
+) {
+    live.0 = 0;
+    if incoming.0.lines.is_empty() {
+        return;
+    }
+    let mut columns = rows.contiguous_iter_mut().expect("share components are stored in tables");
+    let (mut origins, mut claims, mut verdicts) = columns.next().expect("the share rows are spawned at start");
+    let mut intake = Intake {
+        origins: origins.bypass_change_detection(),
+        claims: claims.bypass_change_detection(),
+        verdicts: verdicts.bypass_change_detection(),
+        live: 0,
+        replies: &mut replies,
+        requests: &mut requests,
+    };
+    let mut sender: Option<Sender> = None;
+    for (number, line) in incoming.0.lines.iter().enumerate() {
+        if sender.as_ref().is_none_or(|sender| sender.key != line.connection) {
+            sender = Sender::find(line.connection, &index, &mut connections, &moment);
+        }
+        // Lines of a connection that was refused or is gone for longer are nobody's.
+        let Some(sender) = &mut sender else { continue };
+        let Ok(mut channel) = channels.get_mut(sender.channel) else { continue };
+        intake.line(number as u32, incoming.0.text(line), sender, &mut channel);
+    }
+    live.0 = intake.live;
+}
+
+/// Who sent the line at hand.
+struct Sender {
+    key: ConnectionKey,
+    connection: Entity,
+    channel: Entity,
+    /// A request of this connection waits for `session`, so what the channel may do is known only after it.
+    asked: bool,
+}
+
+impl Sender {
+    fn find(
+        key: ConnectionKey,
+        index: &ConnectionIndex,
+        connections: &mut Query<&mut Connection>,
+        moment: &Moment,
+    ) -> Option<Self> {
+        let entity = index.get(key)?;
+        let mut connection = connections.get_mut(entity).ok()?;
+        connection.heard_at = moment.0.instant;
+        Some(Self { key, connection: entity, channel: connection.channel, asked: false })
+    }
+}
+
+/// Where lines go.
+struct Intake<'a> {
+    origins: &'a mut [ShareOrigin],
+    claims: &'a mut [ShareClaim],
+    verdicts: &'a mut [ShareVerdict],
+    live: usize,
+    replies: &'a mut Replies,
+    requests: &'a mut Requests,
+}
+
+impl Intake<'_> {
+    fn line(&mut self, number: u32, text: &[u8], sender: &mut Sender, channel: &mut Channel) {
+        if let Some(submit) = scan_submit(text) {
+            self.share(number, Some(submit.id), submit.username, Ok(submit.claim), sender, channel);
+            return;
+        }
+        match parse_line(text) {
+            Ok(Message { id, request: Request::Submit { username, claim } }) => {
+                self.share(number, id.as_deref(), username.as_bytes(), claim, sender, channel);
+            }
+            Ok(Message { id, request }) => {
+                sender.asked = true;
+                self.request(number, id.map(|id| id.into_owned()), Asked::Request(owned(request)), sender);
+            }
+            Err(error) => {
+                let id = error.id.as_deref().unwrap_or(b"null");
+                self.replies.answer(number, |out| emit::error_reply(out, id, emit::CODE_OTHER, &error.to_string()));
+            }
+        }
+    }
+
+    fn request(&mut self, line: u32, id: Option<Vec<u8>>, request: Asked, sender: &Sender) {
+        self.requests.0.push(PendingRequest { connection: sender.connection, line, id, request });
+    }
+
+    fn share(
+        &mut self,
+        line: u32,
+        id: Option<&[u8]>,
+        username: &[u8],
+        claim: Result<ShareClaim, SubmitError>,
+        sender: &Sender,
+        channel: &mut Channel,
+    ) {
+        let row = self.live;
+        if row == self.origins.len() {
+            // The sockets never give more lines than there are rows; a simulator might.
+            let id = id.unwrap_or(b"null");
+            self.replies.answer(line, |out| emit::error_reply(out, id, emit::CODE_OTHER, "Too many shares at once"));
+            return;
+        }
+        self.live += 1;
+        let row_number = row as u32;
+        let submitter = submitter(channel, username);
+        self.origins[row] = ShareOrigin { channel: sender.channel, line, submitter };
+        self.claims[row] = claim.unwrap_or_default();
+        let reject = match claim {
+            Err(error) => {
+                self.own_words(row_number, &error.to_string());
+                Some(error.reject())
+            }
+            Ok(_) if sender.asked => None,
+            Ok(_) => may_not_submit(channel),
+        };
+        self.verdicts[row] = ShareVerdict { reject, ..ShareVerdict::default() };
+        self.remember_id(id, line, row_number);
+        if submitter == UNKNOWN_SUBMITTER && reject.is_none() {
+            let username = String::from_utf8_lossy(username).into_owned();
+            self.request(line, None, Asked::Recognise { row: row_number, username }, sender);
+        }
+    }
+
+    fn remember_id(&mut self, id: Option<&[u8]>, line: u32, row: u32) {
+        let start = self.replies.text.len() as u32;
+        self.replies.text.extend_from_slice(id.unwrap_or_default());
+        self.replies.share_ids.push((start, self.replies.text.len() as u32));
+        if id.is_some() {
+            self.replies.lines[line as usize] = LineReply::Share(row);
+        }
+    }
+
+    fn own_words(&mut self, row: u32, text: &str) {
+        let start = self.replies.text.len() as u32;
+        self.replies.text.extend_from_slice(text.as_bytes());
+        self.replies.share_texts.push((row, start, self.replies.text.len() as u32));
+    }
+}
+
+/// Why a channel cannot submit shares at all.
+pub fn may_not_submit(channel: &Channel) -> Option<Reject> {
+    match (channel.worker, channel.ready) {
+        (None, _) => Some(Reject::Unauthorized),
+        (Some(_), false) => Some(Reject::NotSubscribed),
+        (Some(_), true) => None,
+    }
+}
+
+/// The username's place in the channel's submitters: nearly always that of the last share.
+fn submitter(channel: &mut Channel, username: &[u8]) -> u32 {
+    let is_it = |place: usize| channel.submitters.get(place).is_some_and(|(name, _)| name.as_bytes() == username);
+    if is_it(channel.last_submitter) {
+        return channel.last_submitter as u32;
+    }
+    match (0..channel.submitters.len()).find(|place| is_it(*place)) {
+        Some(place) => {
+            channel.last_submitter = place;
+            place as u32
+        }
+        None => UNKNOWN_SUBMITTER,
+    }
+}
+
+/// The request without its ties to the inbox.
+fn owned(request: Request<'_>) -> Request<'static> {
+    match request {
+        Request::Subscribe { user_agent, session } => Request::Subscribe {
+            user_agent: user_agent.into_owned().into(),
+            session: session.map(|session| session.into_owned().into()),
+        },
+        Request::Authorize { username, password } => {
+            Request::Authorize { username: username.into_owned().into(), password: password.into_owned().into() }
+        }
+        Request::Submit { username, claim } => Request::Submit { username: username.into_owned().into(), claim },
+        Request::Unknown { method } => Request::Unknown { method: method.into_owned().into() },
+        Request::Configure(configure) => Request::Configure(configure),
+        Request::SuggestDifficulty(difficulty) => Request::SuggestDifficulty(difficulty),
+        Request::SuggestTarget(difficulty) => Request::SuggestTarget(difficulty),
+        Request::ExtranonceSubscribe => Request::ExtranonceSubscribe,
+        Request::Ping => Request::Ping,
+        Request::GetVersion => Request::GetVersion,
+        Request::MultiVersion => Request::MultiVersion,
+        Request::Response => Request::Response,
+    }
+}

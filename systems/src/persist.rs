@@ -1,0 +1,57 @@
+//! Twelfth: what the store is to keep.
+//!
+//! Shares and the rows of their workers go together, some fifty milliseconds after the first of them, so that
+//! the store's sums agree with its workers whenever the machine stops.
+
+use crate::resources::{Deadlines, Moment, Outgoing, PERSIST_INTERVAL, Stopping, Unsaved};
+use bevy_ecs::system::{Query, Res, ResMut};
+use warppool_components::record::WorkerRow;
+use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
+
+type Worker = (&'static WorkerIdentity, &'static WorkerTotals, &'static mut WorkerPresence);
+
+/// Moves what is unsaved into the outbox when it is due.
+pub fn persist(
+    moment: Res<Moment>,
+    stopping: Res<Stopping>,
+    mut deadlines: ResMut<Deadlines>,
+    mut unsaved: ResMut<Unsaved>,
+    mut workers: Query<Worker>,
+    mut outgoing: ResMut<Outgoing>,
+) {
+    if unsaved.shares.is_empty() && unsaved.workers.is_empty() {
+        return;
+    }
+    let now = moment.0.instant;
+    let due_at = *deadlines.persist_at.get_or_insert(now + PERSIST_INTERVAL);
+    if now < due_at && !stopping.0 {
+        return;
+    }
+    deadlines.persist_at = None;
+    let records = &mut outgoing.0.records;
+    records.shares.append(&mut unsaved.shares);
+    for entity in unsaved.workers.drain(..) {
+        let Ok((identity, totals, mut presence)) = workers.get_mut(entity) else { continue };
+        presence.unsaved = false;
+        records.workers.push(row(identity, totals, &presence));
+    }
+}
+
+fn row(identity: &WorkerIdentity, totals: &WorkerTotals, presence: &WorkerPresence) -> WorkerRow {
+    WorkerRow {
+        id: identity.id,
+        address: identity.address.clone(),
+        name: identity.name.clone(),
+        first_seen: identity.first_seen,
+        last_seen: presence.last_seen,
+        user_agent: presence.user_agent.clone(),
+        accepted: totals.accepted,
+        accepted_difficulty: totals.accepted_difficulty,
+        rejected: totals.rejected,
+        best_ever: totals.best_ever,
+        last_share_at: totals.last_share_at,
+        blocks_found: totals.blocks_found,
+        difficulty: presence.difficulty.map(|difficulty| difficulty.value()),
+        hashes_per_second: presence.hashes_per_second,
+    }
+}

@@ -1,0 +1,100 @@
+//! Last: what is over leaves the world, and the next moment at which something is due is named.
+
+use crate::extranonces::Extranonces;
+use crate::ingest::{disconnect, forget};
+use crate::payees::Payees;
+use crate::resources::{Deadlines, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, SWEEP_INTERVAL, Stopping};
+use bevy_ecs::world::World;
+use std::time::Duration;
+use warppool_components::channel::Channel;
+use warppool_components::connection::{CloseReason, Connection, ConnectionKey};
+use warppool_components::inbox::Now;
+use warppool_components::job::Job;
+use warppool_components::limits::{AUTHORIZE_DEADLINE_SECONDS, JOBS_KEPT_MAX};
+use warppool_components::outbox::NoticeLevel;
+use warppool_components::units::Instant;
+
+/// Age at which a job is forgotten: late shares of its tip are long refused, and it is too old for a block.
+const JOB_KEPT: Duration = Duration::from_secs(600);
+
+/// Cleans up after the tick.
+pub fn reap(world: &mut World) {
+    let now = world.resource::<Moment>().0;
+    for closed in std::mem::take(&mut world.resource_mut::<Incoming>().0.closed) {
+        forget(world, closed);
+    }
+    if now.instant >= world.resource::<Deadlines>().sweep_at {
+        sweep(world, now);
+        world.resource_mut::<Deadlines>().sweep_at = now.instant + SWEEP_INTERVAL;
+    }
+    let wake_at = next_deadline(world);
+    world.resource_mut::<Outgoing>().0.wake_at = wake_at;
+}
+
+fn sweep(world: &mut World, now: Now) {
+    world.resource_mut::<Extranonces>().forget_old(now.instant);
+    forget_old_jobs(world, now.instant);
+    release_without_node(world, now.instant);
+    for (key, reason) in overdue(world, now.instant) {
+        disconnect(world, key, reason);
+    }
+}
+
+fn forget_old_jobs(world: &mut World, now: Instant) {
+    while let Some((_, oldest)) = world.resource::<JobBoard>().jobs.front().copied() {
+        let jobs = world.resource::<JobBoard>().jobs.len();
+        let age = world.get::<Job>(oldest).map_or(Duration::MAX, |job| now.since(job.created_at));
+        if jobs == 1 || (jobs <= JOBS_KEPT_MAX && age < JOB_KEPT) {
+            break;
+        }
+        world.resource_mut::<JobBoard>().jobs.pop_front();
+        world.despawn(oldest);
+    }
+    if let Some((oldest, _)) = world.resource::<JobBoard>().jobs.front().copied() {
+        world.resource_mut::<Payees>().reuse(oldest);
+    }
+}
+
+/// Without a node for too long, miners are let go, so that their own fail-over works.
+fn release_without_node(world: &mut World, now: Instant) {
+    let patience = world.resource::<Policy>().0.node_loss_disconnect;
+    let view = world.resource::<NodeView>();
+    let is_over = view.lost_since.is_some_and(|since| now.since(since) >= patience);
+    if !is_over || view.released {
+        return;
+    }
+    world.resource_mut::<NodeView>().released = true;
+    let text = format!("no node has answered for {} s: miners are released to their fail-over", patience.as_secs());
+    world.resource_mut::<Outgoing>().notice(NoticeLevel::Warn, text);
+    let keys: Vec<ConnectionKey> = world.query::<&Connection>().iter(world).map(|connection| connection.key).collect();
+    for key in keys {
+        disconnect(world, key, CloseReason::NodeLost);
+    }
+}
+
+/// Connections whose time without a worker is over.
+fn overdue(world: &mut World, now: Instant) -> Vec<(ConnectionKey, CloseReason)> {
+    let mut connections = world.query::<&Connection>();
+    connections
+        .iter(world)
+        .filter(|connection| is_overdue(world, connection, now))
+        .map(|connection| (connection.key, CloseReason::AuthorizeDeadline))
+        .collect()
+}
+
+fn is_overdue(world: &World, connection: &Connection, now: Instant) -> bool {
+    let authorized = world.get::<Channel>(connection.channel).is_some_and(|channel| channel.worker.is_some());
+    !authorized && now.since(connection.opened_at) >= Duration::from_secs(AUTHORIZE_DEADLINE_SECONDS)
+}
+
+fn next_deadline(world: &World) -> Option<Instant> {
+    if world.resource::<Stopping>().0 {
+        return None;
+    }
+    let deadlines = world.resource::<Deadlines>();
+    let board = world.resource::<JobBoard>();
+    let refresh = board.template.is_some().then_some(board.refresh_at);
+    // A refresh that is overdue waits for the node, not for the clock.
+    let refresh = refresh.filter(|at| *at > world.resource::<Moment>().0.instant);
+    [Some(deadlines.sweep_at), Some(deadlines.snapshot_at), deadlines.persist_at, refresh].into_iter().flatten().min()
+}

@@ -1,0 +1,215 @@
+//! Eleventh: what miners are told.
+//!
+//! The answers of a connection go out in the order of its lines and in one piece; behind them what else it is owed:
+//! version mask, difficulty, job. A new job goes to everybody, largest hash rate first, and its text is written
+//! once for each payee and shared by all who get it.
+
+use crate::jobs;
+use crate::payees::Payees;
+use crate::resources::{
+    Incoming, JobBoard, LineReply, LiveShares, Moment, Outgoing, Owed, Policy, PoolTotals, Replies,
+};
+use bevy_ecs::entity::Entity;
+use bevy_ecs::system::{Query, Res, ResMut};
+use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
+use warppool_components::inbox::SharedBytes;
+use warppool_components::job::{Job, JobPayouts};
+use warppool_components::outbox::{Body, Outbox, Write};
+use warppool_components::settings::PayoutSettings;
+use warppool_components::share::ShareVerdict;
+use warppool_components::units::Instant;
+use warppool_net::wire::v1::emit::{self, Notify};
+
+/// Writes the answers to this tick's lines.
+pub fn answer(
+    incoming: Res<Incoming>,
+    replies: Res<Replies>,
+    live: Res<LiveShares>,
+    verdicts: Query<&ShareVerdict>,
+    mut outgoing: ResMut<Outgoing>,
+) {
+    let outbox = &mut outgoing.0;
+    outbox.shares = live.0 as u32;
+    let lines = &incoming.0.lines;
+    if lines.is_empty() {
+        return;
+    }
+    let mut columns = verdicts.contiguous_iter().expect("share components are stored in tables");
+    let verdicts = columns.next().expect("the share rows are spawned at start");
+    let mut answers = replies.lines.iter();
+    for group in lines.chunk_by(|one, other| one.connection == other.connection) {
+        let start = outbox.bytes.len() as u32;
+        for answer in answers.by_ref().take(group.len()) {
+            match *answer {
+                LineReply::None => {}
+                LineReply::Text(from, to) => {
+                    outbox.bytes.extend_from_slice(&replies.text[from as usize..to as usize]);
+                }
+                LineReply::Share(row) => answer_share(&mut outbox.bytes, &replies, row, &verdicts[row as usize]),
+            }
+        }
+        push_own(outbox, start, group[0].connection);
+    }
+}
+
+fn answer_share(out: &mut Vec<u8>, replies: &Replies, row: u32, verdict: &ShareVerdict) {
+    let (from, to) = replies.share_ids[row as usize];
+    let id = &replies.text[from as usize..to as usize];
+    let Some(reject) = verdict.reject else { return emit::true_reply(out, id) };
+    match replies.share_texts.iter().find(|(of, ..)| *of == row) {
+        Some((_, from, to)) => {
+            let text = String::from_utf8_lossy(&replies.text[*from as usize..*to as usize]);
+            emit::error_reply(out, id, emit::reject_code(reject), &text);
+        }
+        None => emit::reject_reply(out, id, reject),
+    }
+}
+
+fn push_own(outbox: &mut Outbox, start: u32, connection: warppool_components::connection::ConnectionKey) {
+    let end = outbox.bytes.len() as u32;
+    if end > start {
+        outbox.writes.push(Write { connection, body: Body::Own(start..end) });
+    }
+}
+
+/// What the sending of jobs reads and writes.
+type Receivers<'w, 's> =
+    Query<'w, 's, (Entity, &'static mut Channel, &'static mut Vardiff, &'static mut DifficultyEpochs)>;
+
+/// Sends what is owed, and this tick's new job to everybody.
+#[expect(clippy::too_many_arguments, reason = "a system's parameters are what it touches")]
+pub fn send(
+    moment: Res<Moment>,
+    policy: Res<Policy>,
+    payees: Res<Payees>,
+    board: Res<JobBoard>,
+    mut owed: ResMut<Owed>,
+    mut totals: ResMut<PoolTotals>,
+    mut outgoing: ResMut<Outgoing>,
+    mut receivers: Receivers,
+    mut jobs: Query<(&Job, &mut JobPayouts)>,
+) {
+    let broadcast = board.broadcast.is_some();
+    let latest = board.latest().and_then(|entity| jobs.get_mut(entity).ok());
+    let order = if broadcast { everybody(&receivers) } else { std::mem::take(&mut owed.0) };
+    owed.0.clear();
+    let mut sending = Sending {
+        now: moment.0.instant,
+        settings: &policy.0.payout,
+        payees: &payees,
+        latest: latest.map(|(job, payouts)| (job, payouts.into_inner())),
+        broadcast,
+        notify_bytes: 0,
+    };
+    for entity in order {
+        if let Ok((_, mut channel, mut vardiff, mut epochs)) = receivers.get_mut(entity) {
+            sending.to(&mut channel, &mut vardiff, &mut epochs, &mut outgoing.0);
+        }
+    }
+    totals.notify_bytes += sending.notify_bytes;
+    if let Some((job, _)) = sending.latest.filter(|_| broadcast) {
+        outgoing.0.new_tip = job.clean;
+    }
+    if let Some(stale) = stale_notifies(&board) {
+        forget_notifies(stale, &mut jobs);
+    }
+}
+
+/// All channels, those with the largest hash rate first.
+fn everybody(receivers: &Receivers) -> Vec<Entity> {
+    let rate = |vardiff: &Vardiff| vardiff.hashes_per_second.max(vardiff.in_force.hashes() / vardiff.seconds_per_share);
+    let mut order: Vec<_> = receivers.iter().map(|(entity, _, vardiff, _)| (rate(vardiff), entity)).collect();
+    order.sort_by(|(one, first), (other, second)| other.total_cmp(one).then(first.cmp(second)));
+    order.into_iter().map(|(_, entity)| entity).collect()
+}
+
+/// The job before the latest one: nobody will be sent it again, so its texts can go.
+fn stale_notifies(board: &JobBoard) -> Option<Entity> {
+    board.broadcast?;
+    board.jobs.iter().rev().nth(1).map(|(_, entity)| *entity)
+}
+
+fn forget_notifies(entity: Entity, jobs: &mut Query<(&Job, &mut JobPayouts)>) {
+    let Ok((_, mut payouts)) = jobs.get_mut(entity) else { return };
+    for payout in payouts.by_payee.iter_mut().flatten() {
+        payout.notify = None;
+        payout.notify_clean = None;
+    }
+}
+
+/// The sending of one tick.
+struct Sending<'a> {
+    now: Instant,
+    settings: &'a PayoutSettings,
+    payees: &'a Payees,
+    latest: Option<(&'a Job, &'a mut JobPayouts)>,
+    broadcast: bool,
+    notify_bytes: u64,
+}
+
+impl Sending<'_> {
+    fn to(&mut self, channel: &mut Channel, vardiff: &mut Vardiff, epochs: &mut DifficultyEpochs, outbox: &mut Outbox) {
+        let start = outbox.bytes.len() as u32;
+        if std::mem::take(&mut channel.owes_version_mask) {
+            emit::set_version_mask(&mut outbox.bytes, channel.version_mask);
+        }
+        let first = channel.owes_job;
+        let gets_job = channel.ready && self.latest.is_some() && (first || self.broadcast);
+        // An easier difficulty goes with its job; before the first job everything does.
+        let harder = channel.ready && vardiff.announced > vardiff.in_force && channel.first_job.is_some();
+        if vardiff.unsent && (gets_job || harder) {
+            emit::set_difficulty(&mut outbox.bytes, vardiff.announced);
+            vardiff.unsent = false;
+        }
+        push_own(outbox, start, channel.key);
+        if let (true, Some(payee)) = (gets_job, channel.payout) {
+            let body = self.notify(payee, first);
+            self.notify_bytes += body.len() as u64;
+            outbox.writes.push(Write { connection: channel.key, body: Body::Shared(body) });
+            self.hand_over(channel, vardiff, epochs);
+        }
+    }
+
+    /// The text of the latest job for `payee`. The first job of a channel is always a clean one.
+    fn notify(&mut self, payee: u32, first: bool) -> SharedBytes {
+        let (job, payouts) = self.latest.as_mut().expect("asked only when there is a job");
+        let clean = job.clean && self.broadcast || first;
+        let payout = jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings);
+        let kept = if clean { &mut payout.notify_clean } else { &mut payout.notify };
+        kept.get_or_insert_with(|| notify_text(job, &payout.coinbase_suffix, clean)).clone()
+    }
+
+    /// The channel now has the latest job, under the difficulty that was announced before it.
+    fn hand_over(&mut self, channel: &mut Channel, vardiff: &mut Vardiff, epochs: &mut DifficultyEpochs) {
+        let (job, _) = self.latest.as_ref().expect("asked only when there is a job");
+        channel.owes_job = false;
+        channel.first_job.get_or_insert(job.id);
+        channel.last_job = Some(job.id);
+        epochs.begin(job.id, vardiff.announced);
+        if vardiff.in_force != vardiff.announced || vardiff.window_started_at.is_none() {
+            vardiff.in_force = vardiff.announced;
+            vardiff.shares = 0.0;
+            vardiff.window_started_at = Some(self.now);
+            vardiff.last_share_at = self.now;
+        }
+    }
+}
+
+fn notify_text(job: &Job, coinbase_suffix: &[u8], clean: bool) -> SharedBytes {
+    let mut text = Vec::new();
+    emit::notify(
+        &mut text,
+        &Notify {
+            job: job.id,
+            previous_block: &job.template.previous_block,
+            coinbase_prefix: &job.coinbase_prefix,
+            coinbase_suffix,
+            branches: &job.template.merkle_branches,
+            version: job.template.version,
+            bits: job.template.bits,
+            ntime: job.ntime,
+            clean,
+        },
+    );
+    text.into()
+}

@@ -1,0 +1,172 @@
+//! Workers: found or made, authorized on a channel, recognised in shares.
+
+use super::{Place, device_class, start};
+use crate::identity::{self, Identity};
+use crate::parse::UNKNOWN_SUBMITTER;
+use crate::payees::Payees;
+use crate::resources::{Moment, Outgoing, Policy, PoolTotals, ShareRows, Unsaved, WorkerIndex};
+use crate::windows;
+use bevy_ecs::entity::Entity;
+use bevy_ecs::world::World;
+use std::sync::Arc;
+use warppool_components::channel::{Channel, Vardiff};
+use warppool_components::connection::{Connection, Session};
+use warppool_components::event::{PoolEvent, PoolEventKind};
+use warppool_components::limits::{WORKERS_MAX, WORKERS_PER_CONNECTION_MAX};
+use warppool_components::outbox::NoticeLevel;
+use warppool_components::share::ShareOrigin;
+use warppool_components::worker::{WorkerId, WorkerIdentity, WorkerPresence, WorkerTotals};
+
+/// Authorizes `username`; the text of a refusal is for the miner's owner.
+pub(super) fn authorize(world: &mut World, at: Place, username: &str, password: &str) -> Result<(), String> {
+    let settings = &world.resource::<Policy>().0;
+    if !identity::password_matches(password, &settings.stratum_password) {
+        return Err("the pool's password is wrong or missing".into());
+    }
+    let identity =
+        identity::identify(username, settings.network, &settings.payout).map_err(|error| error.to_string())?;
+    let known = world.get::<Channel>(at.channel).is_some_and(|channel| knows(channel, username));
+    if !known {
+        let worker = worker(world, &identity).ok_or("the pool has too many workers")?;
+        enter(world, at, &identity, worker, username)?;
+    }
+    world.resource_mut::<PoolTotals>().authorized += 1;
+    let options = identity::password_options(password);
+    if let Some(mut vardiff) = world.get_mut::<Vardiff>(at.channel) {
+        vardiff.floor = options.floor.or(vardiff.floor);
+        if let Some(pin) = options.pin {
+            vardiff.announced = pin;
+            vardiff.pinned = true;
+        }
+    }
+    start::choose(world, at);
+    start::become_ready(world, at);
+    Ok(())
+}
+
+fn knows(channel: &Channel, username: &str) -> bool {
+    channel.submitters.iter().any(|(name, _)| &**name == username)
+}
+
+/// Puts a worker on the channel. The first one decides who is paid.
+fn enter(world: &mut World, at: Place, identity: &Identity, worker: Entity, username: &str) -> Result<(), String> {
+    let first = world.get::<Channel>(at.channel).is_some_and(|channel| channel.worker.is_none());
+    let full = world.get::<Channel>(at.channel).is_none_or(|it| it.submitters.len() >= WORKERS_PER_CONNECTION_MAX);
+    if full {
+        return Err(format!("a connection carries at most {WORKERS_PER_CONNECTION_MAX} workers"));
+    }
+    let payout = if first {
+        let index = world.resource_mut::<Payees>().retain(&identity.payee);
+        Some(index.ok_or("the pool pays too many different addresses at this moment")?)
+    } else {
+        None
+    };
+    arrive(world, at, worker);
+    let Some(mut channel) = world.get_mut::<Channel>(at.channel) else { return Ok(()) };
+    channel.submitters.push((username.into(), worker));
+    if let Some(payout) = payout {
+        channel.payout = Some(payout);
+        channel.worker = Some(worker);
+    }
+    Ok(())
+}
+
+/// The worker of `identity`, made when it is new; `None` when there are too many.
+fn worker(world: &mut World, identity: &Identity) -> Option<Entity> {
+    let index = world.resource::<WorkerIndex>();
+    if let Some(worker) = index.by_label.get(&identity.label).copied() {
+        if let Some(mut known) = world.get_mut::<WorkerIdentity>(worker) {
+            // A worker of the store has no payee yet; the operator may have changed an alias or the fallback.
+            known.payee = identity.payee.clone();
+        }
+        return Some(worker);
+    }
+    if index.by_label.len() >= WORKERS_MAX {
+        return None;
+    }
+    let id = WorkerId(index.id_max + 1);
+    let now = world.resource::<Moment>().0;
+    let identity = WorkerIdentity {
+        id,
+        address: identity.address.clone(),
+        name: identity.name.clone(),
+        label: identity.label.clone(),
+        payee: identity.payee.clone(),
+        first_seen: now.unix,
+    };
+    let label = identity.label.clone();
+    let presence = WorkerPresence { last_seen: now.unix, ..WorkerPresence::default() };
+    let worker = world.spawn((identity, WorkerTotals::default(), windows::start(now.instant), presence)).id();
+    let mut index = world.resource_mut::<WorkerIndex>();
+    index.id_max = id.0;
+    index.by_label.insert(label, worker);
+    Some(worker)
+}
+
+/// One connection of `worker` more, unless it is on this channel already under another spelling.
+fn arrive(world: &mut World, at: Place, worker: Entity) {
+    let here = world.get::<Channel>(at.channel).is_some_and(|it| it.submitters.iter().any(|(_, on)| *on == worker));
+    if here {
+        return;
+    }
+    let now = world.resource::<Moment>().0.unix;
+    let class = device_class(world, at);
+    let agent = world.get::<Session>(at.connection).map(|session| session.user_agent.clone()).unwrap_or_default();
+    let Some(mut presence) = world.get_mut::<WorkerPresence>(worker) else { return };
+    presence.connections += 1;
+    presence.last_seen = now;
+    presence.user_agent = agent;
+    presence.device_class = class;
+    let came_online = presence.connections == 1;
+    if !std::mem::replace(&mut presence.unsaved, true) {
+        world.resource_mut::<Unsaved>().workers.push(worker);
+    }
+    if came_online {
+        announce(world, at, worker);
+    }
+}
+
+fn announce(world: &mut World, at: Place, worker: Entity) {
+    let at_unix = world.resource::<Moment>().0.unix;
+    let peer = world.get::<Connection>(at.connection).map(|connection| connection.peer);
+    let (Some(identity), Some(presence)) = (world.get::<WorkerIdentity>(worker), world.get::<WorkerPresence>(worker))
+    else {
+        return;
+    };
+    let label = identity.label.clone();
+    let from = peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let text = format!("worker {label} came ({}, \"{}\") from {from}", presence.device_class, presence.user_agent);
+    let mut outgoing = world.resource_mut::<Outgoing>();
+    outgoing.notice(NoticeLevel::Info, text);
+    outgoing.0.events.push(PoolEvent { at: at_unix, kind: PoolEventKind::WorkerUp { worker: label } });
+}
+
+/// A share came under a username that was not authorized here: it credits that worker when the address is the
+/// channel's own, else the worker that was authorized first. Either way the name is known from now on.
+pub(super) fn recognise(world: &mut World, at: Place, row: u32, username: &str) {
+    let Some(channel) = world.get::<Channel>(at.channel) else { return };
+    let Some(main) = channel.worker else { return };
+    let place = channel.submitters.iter().position(|(name, _)| &**name == username);
+    let place = place.or_else(|| introduce(world, at, main, username));
+    let share = world.resource::<ShareRows>().0[row as usize];
+    if let Some(mut origin) = world.get_mut::<ShareOrigin>(share) {
+        origin.submitter = place.map_or(UNKNOWN_SUBMITTER, |place| place as u32);
+    }
+}
+
+fn introduce(world: &mut World, at: Place, main: Entity, username: &str) -> Option<usize> {
+    let settings = &world.resource::<Policy>().0;
+    let identity = identity::identify(username, settings.network, &settings.payout).ok();
+    let paid = world.get::<WorkerIdentity>(main).map(|main| Arc::clone(&main.address));
+    let credited = match identity.filter(|identity| Some(&identity.address) == paid.as_ref()) {
+        Some(identity) => worker(world, &identity).unwrap_or(main),
+        None => main,
+    };
+    if world.get::<Channel>(at.channel)?.submitters.len() >= WORKERS_PER_CONNECTION_MAX {
+        return None;
+    }
+    arrive(world, at, credited);
+    let mut channel = world.get_mut::<Channel>(at.channel)?;
+    channel.submitters.push((username.into(), credited));
+    Some(channel.submitters.len() - 1)
+}

@@ -1,0 +1,83 @@
+//! Where a miner's difficulty starts, and when it gets its first job.
+
+use super::{Place, device_class};
+use crate::device_class;
+use crate::resources::{Owed, Policy};
+use bevy_ecs::world::World;
+use warppool_components::channel::{Channel, Vardiff};
+use warppool_components::connection::Session;
+use warppool_components::units::Difficulty;
+use warppool_components::worker::WorkerPresence;
+
+/// Learns from the user agent what kind of device it is.
+pub(super) fn classify(world: &mut World, at: Place) {
+    let agent = world.get::<Session>(at.connection).map(|session| session.user_agent.clone()).unwrap_or_default();
+    let settings = &world.resource::<Policy>().0;
+    let class = device_class::find(&settings.device_classes, &agent);
+    let seconds = class.map_or(settings.vardiff.target_seconds_per_share, |class| class.seconds_per_share);
+    let pads = class.is_some_and(|class| class.pads_extranonce2);
+    if let Some(mut channel) = world.get_mut::<Channel>(at.channel) {
+        channel.pads_extranonce2 = pads;
+    }
+    if let Some(mut vardiff) = world.get_mut::<Vardiff>(at.channel) {
+        vardiff.seconds_per_share = seconds;
+    }
+    tell_workers(world, at);
+    choose(world, at);
+}
+
+/// Workers that were authorized before the miner told its user agent.
+fn tell_workers(world: &mut World, at: Place) {
+    let class = device_class(world, at);
+    let agent = world.get::<Session>(at.connection).map(|session| session.user_agent.clone()).unwrap_or_default();
+    let Some(channel) = world.get::<Channel>(at.channel) else { return };
+    let workers: Vec<_> = channel.submitters.iter().map(|(_, worker)| *worker).collect();
+    for worker in workers {
+        if let Some(mut presence) = world.get_mut::<WorkerPresence>(worker) {
+            presence.user_agent = agent.clone();
+            presence.device_class = class.clone();
+        }
+    }
+}
+
+/// Chooses the starting difficulty: pinned by the password, stored of this worker, suggested, of the device's class,
+/// the pool's. Once shares have told the miner's rate it is vardiff's.
+pub(super) fn choose(world: &mut World, at: Place) {
+    let Some(vardiff) = world.get::<Vardiff>(at.channel) else { return };
+    if vardiff.settled || vardiff.shares > 0.0 {
+        return;
+    }
+    let settings = &world.resource::<Policy>().0;
+    let floor = vardiff.floor.unwrap_or(settings.vardiff.min).clamp(settings.vardiff.min, settings.vardiff.max);
+    let wanted = if vardiff.pinned { vardiff.announced } else { unpinned(world, at) };
+    let chosen = wanted.rounded_for_miners().clamp(floor, settings.vardiff.max);
+    let Some(mut vardiff) = world.get_mut::<Vardiff>(at.channel) else { return };
+    if vardiff.announced != chosen || vardiff.unsent {
+        vardiff.announced = chosen;
+        vardiff.unsent = true;
+        world.resource_mut::<Owed>().0.push(at.channel);
+    }
+}
+
+fn unpinned(world: &World, at: Place) -> Difficulty {
+    let settings = &world.resource::<Policy>().0;
+    let session = world.get::<Session>(at.connection);
+    let worker = world.get::<Channel>(at.channel).and_then(|channel| channel.worker);
+    let stored = worker.and_then(|worker| world.get::<WorkerPresence>(worker)?.difficulty);
+    let suggested = session.and_then(|session| Difficulty::new(session.suggested_difficulty?).ok());
+    let agent = session.map(|session| session.user_agent.clone()).unwrap_or_default();
+    let class = device_class::find(&settings.device_classes, &agent).map(|class| class.start);
+    stored.or(suggested).or(class).unwrap_or(settings.vardiff.initial)
+}
+
+/// A miner that has subscribed and authorized is owed its difficulty and its first job.
+pub(super) fn become_ready(world: &mut World, at: Place) {
+    let subscribed = world.get::<Session>(at.connection).is_some_and(|session| session.subscribed);
+    let Some(mut channel) = world.get_mut::<Channel>(at.channel) else { return };
+    if !subscribed || channel.worker.is_none() || channel.ready {
+        return;
+    }
+    channel.ready = true;
+    channel.owes_job = true;
+    world.resource_mut::<Owed>().0.push(at.channel);
+}

@@ -1,0 +1,169 @@
+//! Double SHA-256 for shares: coinbase, merkle fold, header.
+//!
+//! The start of a job's coinbase never changes, so its whole 64-byte blocks are compressed once a job (a
+//! midstate); a share pays for the rest of its coinbase, two compressions and one more for each merkle branch, and
+//! three for the header. This is the scalar way, over the compression of crate `sha2`.
+
+use sha2::block_api::compress256;
+use warppool_components::units::Hash256;
+
+/// Initial state of SHA-256 (FIPS 180-4, 5.3.3).
+const INITIAL_STATE: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// SHA-256 stopped after a whole number of blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Midstate {
+    state: [u32; 8],
+    bytes: u64,
+}
+
+impl Midstate {
+    /// Compresses the whole blocks of `prefix`; the rest of at most 63 bytes is given back to be hashed later.
+    pub fn new(prefix: &[u8]) -> (Self, &[u8]) {
+        let (blocks, tail) = prefix.as_chunks::<64>();
+        let mut state = INITIAL_STATE;
+        compress256(&mut state, blocks);
+        (Self { state, bytes: 64 * blocks.len() as u64 }, tail)
+    }
+
+    /// SHA-256 of SHA-256 of what the midstate holds followed by `parts`.
+    pub fn finish_double(&self, parts: [&[u8]; 3]) -> Hash256 {
+        let mut buffer = BlockBuffer { state: self.state, block: [0; 64], filled: 0 };
+        let mut bytes = self.bytes;
+        for part in parts {
+            bytes += part.len() as u64;
+            buffer.push(part);
+        }
+        Hash256::from_internal(digest_of_digest(&buffer.finish(bytes)))
+    }
+}
+
+/// A block that fills up. Lives on the stack.
+struct BlockBuffer {
+    state: [u32; 8],
+    block: [u8; 64],
+    filled: usize,
+}
+
+impl BlockBuffer {
+    fn push(&mut self, mut bytes: &[u8]) {
+        if self.filled > 0 {
+            let taken = bytes.len().min(64 - self.filled);
+            self.block[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
+            self.filled += taken;
+            bytes = &bytes[taken..];
+            if self.filled < 64 {
+                return;
+            }
+            compress256(&mut self.state, &[self.block]);
+        }
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        compress256(&mut self.state, blocks);
+        self.block[..rest.len()].copy_from_slice(rest);
+        self.filled = rest.len();
+    }
+
+    /// Padding: a one bit, zeros, the length in bits (FIPS 180-4, 5.1.1).
+    fn finish(mut self, bytes: u64) -> [u32; 8] {
+        self.block[self.filled] = 0x80;
+        self.block[self.filled + 1..].fill(0);
+        if self.filled >= 56 {
+            compress256(&mut self.state, &[self.block]);
+            self.block.fill(0);
+        }
+        self.block[56..].copy_from_slice(&(8 * bytes).to_be_bytes());
+        compress256(&mut self.state, &[self.block]);
+        self.state
+    }
+}
+
+/// The second SHA-256: of a 32-byte digest.
+fn digest_of_digest(first: &[u32; 8]) -> [u8; 32] {
+    let mut block = [0; 64];
+    write_state(&mut block[..32], first);
+    block[32] = 0x80;
+    block[56..].copy_from_slice(&256u64.to_be_bytes());
+    let mut state = INITIAL_STATE;
+    compress256(&mut state, &[block]);
+    let mut digest = [0; 32];
+    write_state(&mut digest, &state);
+    digest
+}
+
+fn write_state(bytes: &mut [u8], state: &[u32; 8]) {
+    for (chunk, word) in bytes.chunks_exact_mut(4).zip(state) {
+        chunk.copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+/// The merkle root of a coinbase along its path: `branches` deepest first, internal byte order.
+pub fn fold(coinbase: Hash256, branches: &[Hash256]) -> Hash256 {
+    branches.iter().fold(coinbase, |left, right| pair(&left, right))
+}
+
+/// Double SHA-256 of two hashes: one node of the merkle tree.
+pub fn pair(left: &Hash256, right: &Hash256) -> Hash256 {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(left.as_internal());
+    block[32..].copy_from_slice(right.as_internal());
+    let mut padding = [0; 64];
+    padding[0] = 0x80;
+    padding[56..].copy_from_slice(&512u64.to_be_bytes());
+    let mut state = INITIAL_STATE;
+    compress256(&mut state, &[block, padding]);
+    Hash256::from_internal(digest_of_digest(&state))
+}
+
+/// The hash of a block header.
+pub fn header(header: &[u8; 80]) -> Hash256 {
+    double(header)
+}
+
+/// Double SHA-256 of any bytes.
+pub fn double(bytes: &[u8]) -> Hash256 {
+    let (midstate, tail) = Midstate::new(bytes);
+    midstate.finish_double([tail, &[], &[]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitcoin::hashes::{Hash, sha256d};
+
+    /// Another library's answer.
+    fn oracle(bytes: &[u8]) -> [u8; 32] {
+        sha256d::Hash::hash(bytes).to_byte_array()
+    }
+
+    #[test]
+    fn every_length_and_every_cut_agrees_with_another_library() {
+        let bytes: Vec<u8> = (0..300u32).map(|index| (index * 7 + index / 13) as u8).collect();
+        for length in 0..bytes.len() {
+            assert_eq!(double(&bytes[..length]).as_internal(), &oracle(&bytes[..length]), "length {length}");
+        }
+        for cut in 0..bytes.len() {
+            let (midstate, tail) = Midstate::new(&bytes[..cut]);
+            let middle = cut + (bytes.len() - cut) / 3;
+            let hash = midstate.finish_double([tail, &bytes[cut..middle], &bytes[middle..]]);
+            assert_eq!(hash.as_internal(), &oracle(&bytes), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_genesis_header_has_its_hash() {
+        let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Bitcoin);
+        let bytes: [u8; 80] = bitcoin::consensus::serialize(&genesis.header).try_into().expect("80 bytes");
+        assert_eq!(header(&bytes).to_string(), "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f");
+    }
+
+    #[test]
+    fn a_pair_is_the_hash_of_both() {
+        let (left, right) = (Hash256::from_internal([3; 32]), Hash256::from_internal([9; 32]));
+        let mut both = [3; 64];
+        both[32..].fill(9);
+        assert_eq!(pair(&left, &right).as_internal(), &oracle(&both));
+        assert_eq!(fold(left, &[right]), pair(&left, &right));
+        assert_eq!(fold(left, &[]), left);
+    }
+}
