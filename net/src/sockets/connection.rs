@@ -54,7 +54,7 @@ pub(super) struct Connection {
     is_ready: bool,
     /// An event told that the stream has an end, so reading goes on until it is found.
     ends: bool,
-    /// We gave it up: what is readable is read once more, then it is over.
+    /// We gave it up: nothing is written any more, what is readable is read once more, then it is over.
     given_up: Option<CloseReason>,
 }
 
@@ -101,9 +101,10 @@ impl Connection {
     pub(super) fn read(&mut self, buffer: &mut [u8], quota: &mut Quota, deliver: impl FnMut(&[u8])) -> Progress {
         self.is_ready = false;
         let progress = self.read_lines(buffer, quota, deliver).unwrap_or(Progress::Ended(CloseReason::LineTooLong));
-        match self.given_up {
-            Some(reason) => Progress::Ended(reason),
-            None => progress,
+        match (self.given_up, progress) {
+            // The peer is gone; what it sent before is finite and still worth having.
+            (Some(CloseReason::SocketError), Progress::Unfinished) | (None, _) => progress,
+            (Some(reason), _) => Progress::Ended(reason),
         }
     }
 

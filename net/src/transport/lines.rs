@@ -7,6 +7,7 @@
 //! The order of calls: [`Lines::receive`] for each piece of the stream; when a limit stopped it
 //! ([`Lines::has_more`]), [`Lines::resume`] before the next piece; [`Lines::finish`] at the end of the stream.
 
+use std::fmt;
 use std::io::BufRead;
 use warppool_components::limits::LINE_BYTES_MAX;
 
@@ -17,7 +18,7 @@ use warppool_components::limits::LINE_BYTES_MAX;
 pub struct LineTooLong;
 
 /// A splitter: what one connection sent and nobody took yet.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Lines {
     /// The start of a line, or whole lines too when `has_more`.
     pending: Vec<u8>,
@@ -101,6 +102,13 @@ impl Lines {
 
     fn check_unfinished(&self) -> Result<usize, LineTooLong> {
         if self.has_more || self.pending.len() <= LINE_BYTES_MAX { Ok(0) } else { Err(LineTooLong) }
+    }
+}
+
+/// By hand, because an unfinished line may hold a password.
+impl fmt::Debug for Lines {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Lines {{ pending_bytes: {}, has_more: {} }}", self.pending.len(), self.has_more)
     }
 }
 
