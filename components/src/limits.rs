@@ -17,6 +17,19 @@ pub const LINES_PER_TICK_MAX: usize = SHARES_PER_TICK_MAX;
 /// Bytes a connection may leave unread before it is dropped: some 100 notifies of 2.5 KB.
 pub const SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes asked of a socket in one read: more than a miner sends between two ticks.
+pub const READ_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes read from one connection in one tick; with blank or very long lines the count of lines alone would
+/// not hold a flood back.
+pub const READ_BYTES_PER_CONNECTION_PER_TICK_MAX: usize = 4 * READ_BYTES_MAX;
+
+/// Bytes read from all connections in one tick: room for [`LINES_PER_TICK_MAX`] lines of 512 bytes.
+pub const READ_BYTES_PER_TICK_MAX: usize = LINES_PER_TICK_MAX * 512;
+
+/// Connections accepted in one tick; a storm of them waits in the kernel's queue while miners are served.
+pub const ACCEPTS_PER_TICK_MAX: usize = 256;
+
 /// Difficulty changes remembered by a channel, so that a share is judged by the difficulty of its job.
 /// One is used up only by a change that a job followed: at one job each 30 s this is over 7 minutes.
 pub const DIFFICULTY_EPOCHS_MAX: usize = 16;

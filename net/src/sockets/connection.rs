@@ -1,0 +1,221 @@
+//! One connection: its socket, the start of a line, and what it was not able to take.
+
+use super::send::NO_WRITE;
+use crate::transport::lines::{LineTooLong, Lines};
+use crate::transport::plain::{Piece, SendQueue};
+use mio::net::TcpStream;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::Shutdown;
+use warppool_components::connection::{CloseReason, ConnectionKey};
+use warppool_components::limits::SEND_BUFFER_BYTES_MAX;
+
+/// Bodies handed to the system in one call; replies of one tick lie side by side and count as one.
+const SLICES_PER_WRITE: usize = 32;
+
+/// Reads that are thrown away before a socket is closed. Closing with unread bytes makes the system reset the
+/// connection, and the peer may lose what it was sent last.
+const READS_BEFORE_CLOSE: usize = 4;
+
+/// What may still be taken from a connection in this tick.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Quota {
+    pub(super) lines: usize,
+    pub(super) bytes: usize,
+}
+
+/// How far reading came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    /// Nothing is left; the next event tells of more.
+    Drained,
+    /// The quota ended first.
+    Unfinished,
+    /// Nothing will come any more.
+    Ended(CloseReason),
+}
+
+/// What one write achieved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Written {
+    pub(super) bytes: usize,
+    pub(super) calls: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    lines: Lines,
+    queue: SendQueue,
+    /// First and last write of the outbox at hand that is for this connection.
+    pub(super) first_write: u32,
+    pub(super) last_write: u32,
+    /// It stands in the list of those that may have something to read.
+    is_ready: bool,
+    /// An event told that the stream has an end, so reading goes on until it is found.
+    ends: bool,
+    /// We gave it up: nothing is written any more, what is readable is read once more, then it is over.
+    given_up: Option<CloseReason>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            lines: Lines::default(),
+            queue: SendQueue::default(),
+            first_write: NO_WRITE,
+            last_write: NO_WRITE,
+            is_ready: false,
+            ends: false,
+            given_up: None,
+        }
+    }
+
+    pub(super) fn stream_mut(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    pub(super) fn mark_ready(&mut self, key: ConnectionKey, ready: &mut VecDeque<ConnectionKey>) {
+        if !self.is_ready {
+            self.is_ready = true;
+            ready.push_back(key);
+        }
+    }
+
+    pub(super) fn note_end(&mut self) {
+        self.ends = true;
+    }
+
+    /// Sends nothing more. The owner marks it as ready, so that its end is reported.
+    pub(super) fn give_up(&mut self, reason: CloseReason) {
+        self.queue.clear();
+        self.given_up.get_or_insert(reason);
+    }
+
+    pub(super) const fn is_given_up(&self) -> bool {
+        self.given_up.is_some()
+    }
+
+    /// Hands complete lines to `deliver` until the socket is empty or the quota used up.
+    pub(super) fn read(&mut self, buffer: &mut [u8], quota: &mut Quota, deliver: impl FnMut(&[u8])) -> Progress {
+        self.is_ready = false;
+        let progress = self.read_lines(buffer, quota, deliver).unwrap_or(Progress::Ended(CloseReason::LineTooLong));
+        match (self.given_up, progress) {
+            // The peer is gone; what it sent before is finite and still worth having.
+            (Some(CloseReason::SocketError), Progress::Unfinished) | (None, _) => progress,
+            (Some(reason), _) => Progress::Ended(reason),
+        }
+    }
+
+    fn read_lines(
+        &mut self,
+        buffer: &mut [u8],
+        quota: &mut Quota,
+        mut deliver: impl FnMut(&[u8]),
+    ) -> Result<Progress, LineTooLong> {
+        if self.lines.has_more() {
+            quota.lines -= self.lines.resume(quota.lines, &mut deliver)?;
+        }
+        while !self.lines.has_more() && quota.lines > 0 && quota.bytes > 0 {
+            match self.stream.read(buffer) {
+                Ok(0) => {
+                    self.lines.finish(deliver);
+                    return Ok(Progress::Ended(CloseReason::Peer));
+                }
+                Ok(count) => {
+                    quota.bytes = quota.bytes.saturating_sub(count);
+                    quota.lines -= self.lines.receive(&buffer[..count], quota.lines, &mut deliver)?;
+                    // A short read has emptied the socket: the call that would say so can be spared.
+                    if count < buffer.len() && !self.ends && !self.lines.has_more() {
+                        return Ok(Progress::Drained);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::Drained),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Ok(Progress::Ended(CloseReason::SocketError)),
+            }
+        }
+        Ok(Progress::Unfinished)
+    }
+
+    /// Writes `pieces` behind what already waits, and queues what the socket does not take.
+    pub(super) fn write<'a>(&mut self, mut pieces: impl Iterator<Item = Piece<'a>>) -> io::Result<Written> {
+        let mut written = Written::default();
+        while self.queue.is_empty() {
+            let mut batch = [Piece::Own(&[]); SLICES_PER_WRITE];
+            let count = batch.iter_mut().zip(&mut pieces).map(|(place, piece)| *place = piece).count();
+            if count == 0 {
+                return Ok(written);
+            }
+            let sent = self.write_batch(&batch[..count])?;
+            written.bytes += sent;
+            written.calls += 1;
+        }
+        pieces.for_each(|piece| self.queue.push(piece, 0));
+        Ok(written)
+    }
+
+    fn write_batch(&mut self, batch: &[Piece<'_>]) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+        for (slice, piece) in slices.iter_mut().zip(batch) {
+            *slice = IoSlice::new(piece.bytes());
+        }
+        let mut sent = write_some(&mut self.stream, &slices[..batch.len()])?;
+        let total = sent;
+        for piece in batch {
+            let skipped = sent.min(piece.bytes().len());
+            self.queue.push(*piece, skipped);
+            sent -= skipped;
+        }
+        if !self.queue.is_empty() {
+            // Only a socket that has refused bytes tells when it takes some again.
+            self.flush()?;
+        }
+        Ok(total)
+    }
+
+    /// Writes what waits, until all is gone or the socket takes no more.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+            let count = self.queue.fill(&mut slices);
+            match write_some(&mut self.stream, &slices[..count])? {
+                0 => return Ok(()),
+                sent => self.queue.advance(sent),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_slow(&self) -> bool {
+        self.queue.bytes() > SEND_BUFFER_BYTES_MAX
+    }
+
+    /// Ends the connection in such a way that the peer gets what was written.
+    pub(super) fn hang_up(mut self, buffer: &mut [u8]) {
+        // Errors mean that the peer is gone already, which is what is wanted.
+        let _ = self.flush();
+        let _ = self.stream.shutdown(Shutdown::Write);
+        for _ in 0..READS_BEFORE_CLOSE {
+            if !matches!(self.stream.read(buffer), Ok(count) if count > 0) {
+                break;
+            }
+        }
+    }
+}
+
+/// Bytes that the socket took; 0 when it takes none now. `slices` hold at least one byte.
+fn write_some(stream: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        let result = match slices {
+            [slice] => stream.write(slice),
+            slices => stream.write_vectored(slices),
+        };
+        match result {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The mio event loop: the only place of the pool with a miner's socket.
+//!
+//! One thread calls [`Sockets::receive`] and [`Sockets::send`] in turn. `receive` waits, accepts, reads and
+//! cuts lines straight into the inbox; `send` writes an outbox. Sockets are registered once, edge-triggered,
+//! for both directions; what a limit left unread is remembered in a list and taken by the next `receive`
+//! without waiting. So a flood is slowed down by TCP, and a silent connection costs nothing but its entry.
+//!
+//! What holds for each connection:
+//! - Its lines in an inbox are contiguous and in order; its last ones come no later than its `Closed`.
+//! - It ends for the engine exactly once: by a `Closed` in an inbox, or by the engine's own `Close`, after
+//!   which no inbox names it again.
+//! - A slot that `receive` frees is used again by a later `receive` at the earliest, with a new generation.
+//!
+//! What does not happen here: no line is understood, nothing is answered, no time-out is kept but keepalive.
+
+mod address;
+mod connection;
+mod error;
+mod send;
+mod table;
+
+pub use error::NetError;
+pub use send::SendReport;
+
+use connection::{Connection, Progress, Quota};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use table::Table;
+use warppool_components::connection::{CloseReason, ConnectionKey, Protocol};
+use warppool_components::inbox::{Closed, Inbox, Opened};
+use warppool_components::limits::{
+    ACCEPTS_PER_TICK_MAX, LINES_PER_CONNECTION_PER_TICK_MAX, LINES_PER_TICK_MAX, READ_BYTES_MAX,
+    READ_BYTES_PER_CONNECTION_PER_TICK_MAX, READ_BYTES_PER_TICK_MAX,
+};
+
+const WAKER: Token = Token(usize::MAX);
+
+/// Listeners count down from here; connections, whose generations are small, stay below.
+const LAST_LISTENER: usize = usize::MAX - 1;
+
+/// Events fetched at once; more stay in the kernel until the next call.
+const EVENTS_PER_POLL: usize = 1024;
+
+/// Pause after the system could not accept: mostly no descriptors are left, and trying again at once would
+/// spin. A connection that ends cuts it short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Where and how to listen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenOptions {
+    /// `ADDRESS:PORT`, or `:PORT` for every address of the machine, IPv6 too. Port 0 lets the system choose.
+    pub addresses: Vec<String>,
+    /// Connections beyond are closed as soon as they are accepted.
+    pub connections_max: usize,
+    /// Connections that may wait in the kernel to be accepted; the system may cut it.
+    pub backlog: u32,
+}
+
+/// What happened to connections since the start, for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SocketCounters {
+    /// Accepted and served.
+    pub accepted: u64,
+    /// Closed at once, because there were too many.
+    pub over_cap: u64,
+    /// Attempts at which the system could not accept, for instance for lack of file descriptors.
+    pub accept_failures: u64,
+}
+
+/// The listeners and all connections.
+#[derive(Debug)]
+pub struct Sockets {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    listeners: Vec<Listener>,
+    table: Table,
+    /// Connections that may have something to read, each once.
+    ready: VecDeque<ConnectionKey>,
+    connections_max: usize,
+    accept_again_at: Option<Instant>,
+    counters: SocketCounters,
+    read_buffer: Box<[u8]>,
+    links: send::Links,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: mio::net::TcpListener,
+    address: SocketAddr,
+    /// More connections may wait.
+    ready: bool,
+}
+
+impl Sockets {
+    /// Listens on all addresses.
+    ///
+    /// # Errors
+    /// [`NetError`] names the address that could not be listened on, and what to do about it.
+    pub fn bind(options: &ListenOptions) -> Result<Self, NetError> {
+        let poll = Poll::new().map_err(NetError::Poll)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(NetError::Poll)?;
+        let mut listeners = Vec::new();
+        for listener in address::listen_all(&options.addresses, options.backlog)? {
+            let address = listener.local_addr().map_err(NetError::Poll)?;
+            let mut socket = mio::net::TcpListener::from_std(listener);
+            let token = Token(LAST_LISTENER - listeners.len());
+            poll.registry().register(&mut socket, token, Interest::READABLE).map_err(NetError::Poll)?;
+            listeners.push(Listener { socket, address, ready: true });
+        }
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_PER_POLL),
+            waker: Arc::new(waker),
+            listeners,
+            table: Table::default(),
+            ready: VecDeque::new(),
+            connections_max: options.connections_max,
+            accept_again_at: None,
+            counters: SocketCounters::default(),
+            read_buffer: vec![0; READ_BYTES_MAX].into(),
+            links: send::Links::default(),
+        })
+    }
+
+    /// The addresses that are listened on, with the ports that the system chose.
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|listener| listener.address).collect()
+    }
+
+    /// By which other threads end the wait in [`Self::receive`].
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Changes the cap. Connections that are there stay.
+    pub fn set_connections_max(&mut self, connections_max: usize) {
+        self.connections_max = connections_max;
+    }
+
+    /// Live connections.
+    pub fn connections(&self) -> usize {
+        self.table.live()
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> SocketCounters {
+        self.counters
+    }
+
+    /// Waits until something happens, but at most `timeout` (`None`: for ever) and not at all when something is
+    /// left over, then adds what arrived to `inbox`. May return early with nothing.
+    ///
+    /// # Errors
+    /// [`NetError::Poll`] when the system's event queue fails. Failures of single connections are `Closed` in
+    /// the inbox.
+    pub fn receive(&mut self, timeout: Option<Duration>, inbox: &mut Inbox) -> Result<(), NetError> {
+        let timeout = self.wait_at_most(timeout);
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.events.clear(),
+            result => result.map_err(NetError::Poll)?,
+        }
+        self.note_events();
+        self.accept(inbox);
+        self.read(inbox);
+        Ok(())
+    }
+
+    fn wait_at_most(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let accepting = self.listeners.iter().any(|listener| listener.ready);
+        match self.accept_again_at {
+            _ if !self.ready.is_empty() => Some(Duration::ZERO),
+            Some(at) if accepting => {
+                let pause = at.saturating_duration_since(Instant::now());
+                Some(timeout.map_or(pause, |timeout| timeout.min(pause)))
+            }
+            None if accepting => Some(Duration::ZERO),
+            _ => timeout,
+        }
+    }
+
+    fn note_events(&mut self) {
+        for event in &self.events {
+            let token = event.token();
+            if token == WAKER {
+                continue;
+            }
+            match self.listeners.get_mut(LAST_LISTENER - token.0) {
+                Some(listener) => listener.ready = true,
+                None => note_connection_event(&mut self.table, &mut self.ready, event),
+            }
+        }
+    }
+
+    fn accept(&mut self, inbox: &mut Inbox) {
+        if self.accept_again_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.accept_again_at = None;
+        let mut left = ACCEPTS_PER_TICK_MAX;
+        for index in 0..self.listeners.len() {
+            while self.listeners[index].ready && left > 0 {
+                left -= 1;
+                let accepted = self.listeners[index].socket.accept();
+                match accepted {
+                    Ok((stream, peer)) => self.open(stream, peer, inbox),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => self.listeners[index].ready = false,
+                    Err(error) if concerns_one_connection(&error) => {}
+                    Err(_) => {
+                        self.counters.accept_failures += 1;
+                        self.accept_again_at = Some(Instant::now() + ACCEPT_PAUSE);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, mut stream: TcpStream, peer: SocketAddr, inbox: &mut Inbox) {
+        if self.table.live() >= self.connections_max {
+            self.counters.over_cap += 1;
+            return;
+        }
+        let key = self.table.next_key();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = self.poll.registry().register(&mut stream, token_of(key), interest);
+        if registered.and_then(|()| address::set_options(&stream)).is_err() {
+            self.counters.accept_failures += 1;
+            return;
+        }
+        self.table.insert(Connection::new(stream));
+        self.counters.accepted += 1;
+        // A miner on an IPv4 network that reached the dual-stack socket is known by its IPv4 address.
+        let peer = peer.ip().to_canonical();
+        inbox.opened.push(Opened { connection: key, peer, protocol: Protocol::StratumV1 });
+    }
+
+    fn read(&mut self, inbox: &mut Inbox) {
+        let mut bytes_left = READ_BYTES_PER_TICK_MAX;
+        for _ in 0..self.ready.len() {
+            let lines_left = LINES_PER_TICK_MAX.saturating_sub(inbox.lines.len());
+            if lines_left == 0 || bytes_left == 0 || inbox.bytes.len() >= READ_BYTES_PER_TICK_MAX {
+                return;
+            }
+            let Some(key) = self.ready.pop_front() else { return };
+            let Some(connection) = self.table.get_mut(key) else { continue };
+            let mut quota = Quota {
+                lines: lines_left.min(LINES_PER_CONNECTION_PER_TICK_MAX),
+                bytes: bytes_left.min(READ_BYTES_PER_CONNECTION_PER_TICK_MAX),
+            };
+            bytes_left -= quota.bytes;
+            let progress = connection.read(&mut self.read_buffer, &mut quota, |text| inbox.push_line(key, text));
+            bytes_left += quota.bytes;
+            match progress {
+                Progress::Drained => {}
+                Progress::Unfinished => connection.mark_ready(key, &mut self.ready),
+                Progress::Ended(reason) => {
+                    self.free(key);
+                    inbox.closed.push(Closed { connection: key, reason });
+                }
+            }
+        }
+    }
+
+    /// Ends the entry of `key`. Its descriptor may be what a waiting connection needs.
+    fn free(&mut self, key: ConnectionKey) -> Option<Connection> {
+        let mut connection = self.table.remove(key)?;
+        self.accept_again_at = None;
+        // An error here leaves nothing to be done: the descriptor is closed and leaves the queue by that.
+        let _ = self.poll.registry().deregister(connection.stream_mut());
+        Some(connection)
+    }
+}
+
+fn note_connection_event(table: &mut Table, ready: &mut VecDeque<ConnectionKey>, event: &Event) {
+    let key = key_of(event.token());
+    let Some(connection) = table.get_mut(key) else { return };
+    if event.is_writable() && connection.flush().is_err() {
+        connection.give_up(CloseReason::SocketError);
+        connection.mark_ready(key, ready);
+    }
+    if event.is_read_closed() || event.is_error() {
+        connection.note_end();
+    }
+    if event.is_readable() || event.is_read_closed() || event.is_error() {
+        connection.mark_ready(key, ready);
+    }
+}
+
+/// Whether a failed accept says something about the connection that was to be accepted, not about us.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted | ErrorKind::TimedOut
+    )
+}
+
+const _: () = assert!(usize::BITS == 64, "a token holds slot and generation");
+
+fn token_of(key: ConnectionKey) -> Token {
+    Token((key.generation as usize) << 32 | key.slot as usize)
+}
+
+fn key_of(token: Token) -> ConnectionKey {
+    ConnectionKey { slot: token.0 as u32, generation: (token.0 >> 32) as u32 }
+}
