@@ -248,6 +248,18 @@ fn every_spoiled_block_is_refused_with_the_reason_of_core() {
 }
 
 #[test]
+fn a_block_may_be_one_second_younger_than_the_median_of_the_last_11() {
+    let fixture = Fixture::start();
+    let mintime = fixture.template()["mintime"].as_u64().unwrap() as u32;
+    let mut block = fixture.good_block();
+    for (time, expected) in [(mintime - 1, Some("time-too-old")), (mintime, None)] {
+        block.header.time = time;
+        mine(&mut block);
+        assert_eq!(fixture.submit(&block).as_deref(), expected);
+    }
+}
+
+#[test]
 fn proposals_are_judged_alike_but_need_no_work_and_add_nothing() {
     let fixture = Fixture::start();
     let mut good = fixture.good_block();

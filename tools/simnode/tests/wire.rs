@@ -209,6 +209,19 @@ fn a_connection_is_kept_alive_and_large_bodies_are_waited_for() {
 }
 
 #[test]
+fn connections_beyond_the_cap_are_closed_and_room_comes_back() {
+    let fixture = Fixture::start();
+    let url = fixture.node.rpc_url();
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let idle: Vec<TcpStream> = (0..128).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let cookie = fixture.cookie();
+    let body = r#"{"id":1,"method":"uptime"}"#;
+    assert!(post(&url, Some(&cookie), body).is_err());
+    drop(idle);
+    eventually("room for a connection", || post(&url, Some(&cookie), body).is_ok());
+}
+
+#[test]
 fn a_longpoll_is_answered_by_a_new_tip() {
     let fixture = Fixture::start();
     let id = fixture.template()["longpollid"].clone();
