@@ -1,5 +1,6 @@
 //! What the engine and the admin's side rely on, on a disk that works.
 
+use super::tables::JOURNAL;
 use super::testing::{Clock, Disk, START_MS, block_row, blocks, options, share_row, shares, wait_until, worker_row};
 use super::{Store, StoreError, StoreOptions, StoreWriter, open_in};
 use redb::{ReadableDatabase, ReadableTableMetadata};
@@ -30,6 +31,12 @@ fn open_with(disk: &Disk, clock: &Clock, change: impl FnOnce(&mut StoreOptions))
     let mut options = options("simulated".into());
     change(&mut options);
     open_in(options, disk.environment(clock)).expect("opens").0
+}
+
+fn journal_is_empty(store: &Store) -> bool {
+    let database = store.shared.database().expect("open");
+    let journal = database.begin_read().expect("reads").open_table(JOURNAL).expect("a table");
+    journal.is_empty().expect("reads")
 }
 
 fn ms(millis: u64) -> UnixTime {
@@ -118,6 +125,7 @@ fn the_journal_lasts_until_the_state_is_final() {
         let later = BlockRow { state: state.clone(), raw: None, ..block_row(10, 1) };
         commit(&store.writer(), blocks(vec![later.clone()]));
         assert_eq!(store.reader().blocks(None, 9).expect("reads"), std::slice::from_ref(&later));
+        assert_eq!(journal_is_empty(&store), !journaled, "{state}");
 
         let (_store, restored) = reopen(store, &disk, &clock);
         let raw = journaled.then(|| block_row(10, 1).raw).flatten();
@@ -140,12 +148,7 @@ fn an_orphaned_block_stays_counted_and_loses_its_journal_in_the_end() {
     clock.set_ms(START_MS + ORPHANED_BLOCK_FOLLOWED_SECONDS * 1000);
     let (store, restored) = reopen(store, &disk, &clock);
     assert!(restored.blocks[0].raw.is_none());
-    let journal_is_empty = || {
-        let database = store.shared.database().expect("open");
-        let journal = database.begin_read().expect("reads").open_table(super::tables::JOURNAL).expect("a table");
-        journal.is_empty().expect("reads")
-    };
-    wait_until("an empty journal", journal_is_empty);
+    wait_until("an empty journal", || journal_is_empty(&store));
 }
 
 #[test]
