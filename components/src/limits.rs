@@ -99,6 +99,41 @@ pub const STORE_BATCHES_QUEUED_MAX: usize = 64;
 /// totals of workers are absolute and lose nothing.
 pub const SHARE_ROWS_PENDING_MAX: usize = 1 << 20;
 
+/// Share rows that the store's thread holds while the disk refuses them. Then it takes no more batches, so that
+/// its queue fills and the engine keeps the rest ([`SHARE_ROWS_PENDING_MAX`]).
+pub const STORE_ROWS_PENDING_MAX: usize = 1 << 18;
+
+/// Share rows after which the store commits without waiting for its interval, so that no commit grows large.
+pub const STORE_ROWS_PER_COMMIT: usize = 1 << 16;
+
+/// Block rows that the store's thread holds while the disk refuses them; each may carry a block of 4 MB.
+pub const STORE_BLOCK_ROWS_PENDING_MAX: usize = 64;
+
+/// Share rows packed into one value of the store: 25 KB, a twentieth of the cost of a row each.
+pub const SHARE_ROWS_PER_CHUNK_MAX: usize = 1000;
+
+/// Rows that one step of retention removes from one table; the next step follows 100 ms later. Full chunks of
+/// 1000 shares age out at up to 5 million shares a second.
+pub const STORE_PRUNED_PER_STEP_MAX: usize = 512;
+
+/// Bytes of one text in a stored row. Usernames are shorter; a node's reason for a rejection is cut.
+pub const STORE_TEXT_BYTES_MAX: usize = 1024;
+
+/// Points of one answer about the past.
+pub const HISTORY_POINTS_MAX: usize = 10_000;
+
+/// Raw share rows read for one answer about the past, some 100 MB; aggregates answer for longer times.
+pub const HISTORY_ROWS_MAX: usize = 1 << 22;
+
+/// Blocks read from the store at once.
+pub const BLOCKS_PER_READ_MAX: usize = 1000;
+
+/// Bytes of a setting's name and value together.
+pub const SETTING_BYTES_MAX: usize = 16 * 1024;
+
+/// Changed settings that wait for a commit of the store.
+pub const SETTINGS_PENDING_MAX: usize = 256;
+
 /// Events kept for browsers that come back with `Last-Event-ID`.
 pub const EVENTS_KEPT_MAX: usize = 1024;
 
@@ -127,6 +162,10 @@ pub const JOB_REFRESH_SECONDS: u64 = 30;
 
 /// Confirmations until a found block is no longer followed: then its coinbase can be spent.
 pub const CONFIRMATIONS_FOLLOWED: u32 = 100;
+
+/// Seconds an orphaned block is still followed and its bytes are kept, because the chain may come back to it:
+/// twice the usual time of [`CONFIRMATIONS_FOLLOWED`] blocks.
+pub const ORPHANED_BLOCK_FOLLOWED_SECONDS: u64 = 2 * 600 * CONFIRMATIONS_FOLLOWED as u64;
 
 /// Blocks held in the snapshot for the dashboard; older ones are read from the store.
 pub const BLOCKS_IN_SNAPSHOT_MAX: usize = 64;

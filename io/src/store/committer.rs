@@ -1,0 +1,250 @@
+//! Commits: what is pending becomes durable exactly once, whatever the disk does.
+//!
+//! Every commit writes its number, one more than the last, together with its rows. When a commit fails, it may
+//! have become durable all the same; so the database is opened again and its number read: if it is that of the
+//! failed commit, its rows are there, else they are pending again.
+
+use super::StoreOptions;
+use super::aggregate::{OpenBuckets, Written};
+use super::chunk;
+use super::codec;
+use super::error::StoreError;
+use super::file::Environment;
+use super::journal;
+use super::migrate::meta_number;
+use super::pending::{Pending, Queued};
+use super::restore;
+use super::retention;
+use super::saved_workers::SavedWorkers;
+use super::shared::Shared;
+use super::tables::{self, COMMIT_SEQUENCE, META, SETTINGS, SHARES, SHARES_DROPPED, WORKER_ID_MAX, WORKERS};
+use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use std::sync::Arc;
+use std::time::Instant;
+use warppool_components::record::ShareRow;
+
+/// Holds what is not durable yet and makes it so.
+pub(super) struct Committer {
+    options: StoreOptions,
+    environment: Environment,
+    pub(super) shared: Arc<Shared>,
+    /// What waits for the next commit.
+    pub(super) pending: Pending,
+    /// A commit whose end is not known, because it failed.
+    in_doubt: Option<Pending>,
+    /// Number of the last commit that is known to be durable.
+    sequence: u64,
+    open_buckets: OpenBuckets,
+    saved_workers: SavedWorkers,
+    worker_id_max: u32,
+}
+
+impl Committer {
+    /// Takes over the open database of `shared`.
+    pub(super) fn new(
+        options: StoreOptions,
+        environment: Environment,
+        shared: Arc<Shared>,
+    ) -> Result<Self, StoreError> {
+        let mut committer = Self {
+            options,
+            environment,
+            shared,
+            pending: Pending::default(),
+            in_doubt: None,
+            sequence: 0,
+            open_buckets: OpenBuckets::default(),
+            saved_workers: SavedWorkers::default(),
+            worker_id_max: 0,
+        };
+        let database = committer.shared.database()?;
+        committer.sequence = committer.read_indexes(&database)?;
+        Ok(committer)
+    }
+
+    /// Takes a change from the queue.
+    pub(super) fn add(&mut self, queued: Queued) {
+        self.pending.add(queued);
+    }
+
+    /// The oldest change that is not durable.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.in_doubt.as_ref().and_then(|in_doubt| in_doubt.oldest).or(self.pending.oldest)
+    }
+
+    /// Share and block rows that are not durable.
+    pub(super) fn rows_waiting(&self) -> (usize, usize) {
+        let parts = || self.in_doubt.iter().chain([&self.pending]);
+        (parts().map(|part| part.shares.len()).sum(), parts().map(|part| part.blocks.len()).sum())
+    }
+
+    /// Whether more may be taken from the queue.
+    pub(super) fn has_room(&self) -> bool {
+        self.in_doubt.is_none() && self.pending.has_room()
+    }
+
+    /// Commits the pending blocks, if there are any, and then everything else.
+    ///
+    /// # Errors
+    /// After one, [`Self::recover`] must succeed before the next commit.
+    pub(super) fn commit_all(&mut self) -> Result<(), StoreError> {
+        if !self.pending.blocks.is_empty() {
+            let blocks = self.pending.take_blocks();
+            self.commit(blocks)?;
+        }
+        let rest = std::mem::take(&mut self.pending);
+        if rest.is_empty() {
+            self.shared.add_committed_batches(rest.changes);
+            return Ok(());
+        }
+        self.commit(rest)
+    }
+
+    /// One step of retention. Returns whether another one should follow soon.
+    ///
+    /// # Errors
+    /// As for [`Self::commit_all`].
+    pub(super) fn prune(&mut self) -> Result<bool, StoreError> {
+        let database = self.shared.database()?;
+        let mut transaction = database.begin_write()?;
+        // Nothing is lost when a crash undoes it: it is removed again. So the disk need not be waited for.
+        if transaction.set_durability(Durability::None).is_err() {
+            tracing::debug!("retention commits durably");
+        }
+        let pruned = retention::prune(&transaction, &self.options, &self.saved_workers, self.environment.now())?;
+        if pruned.rows == 0 {
+            transaction.abort()?;
+            return Ok(false);
+        }
+        transaction.commit()?;
+        self.saved_workers.removed(&pruned.workers);
+        Ok(pruned.more)
+    }
+
+    /// Whether a failed commit is in doubt or the database is closed.
+    pub(super) fn needs_recovery(&self) -> bool {
+        self.in_doubt.is_some() || self.shared.database().is_err()
+    }
+
+    /// Opens the database again after a failure, and finds out whether the failed commit took place.
+    ///
+    /// # Errors
+    /// The database cannot be opened or read yet; to be tried again.
+    pub(super) fn recover(&mut self) -> Result<(), StoreError> {
+        self.shared.set_database(None);
+        let database = Arc::new(self.environment.open_database()?);
+        let durable = self.read_indexes(&database)?;
+        if let Some(mut in_doubt) = self.in_doubt.take() {
+            if durable > self.sequence {
+                self.shared.add_committed_batches(in_doubt.changes);
+            } else {
+                in_doubt.append(std::mem::take(&mut self.pending));
+                self.pending = in_doubt;
+            }
+        }
+        self.sequence = durable;
+        self.shared.set_database(Some(database));
+        Ok(())
+    }
+
+    /// Closes the database.
+    pub(super) fn close(&mut self) {
+        self.shared.set_database(None);
+    }
+
+    fn commit(&mut self, part: Pending) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let part = self.in_doubt.insert(part);
+        let database = self.shared.database()?;
+        let mut transaction = database.begin_write()?;
+        transaction.set_quick_repair(true);
+        journal::write(&transaction, &part.blocks, self.environment.now())?;
+        let sequence = self.sequence + 1;
+        write_shares(&transaction, &part.shares, sequence)?;
+        let written = self.open_buckets.write(&transaction, &part.shares)?;
+        write_workers(&transaction, part)?;
+        write_settings(&transaction, part)?;
+        let worker_id_max = self.worker_id_max.max(largest_worker_id(part));
+        write_meta(&transaction, sequence, worker_id_max, part.shares_dropped)?;
+        transaction.commit()?;
+        self.settle(sequence, worker_id_max, written);
+        self.shared.histogram.record(started.elapsed());
+        Ok(())
+    }
+
+    fn settle(&mut self, sequence: u64, worker_id_max: u32, written: Written) {
+        self.sequence = sequence;
+        self.worker_id_max = worker_id_max;
+        self.open_buckets.committed(written);
+        if let Some(part) = self.in_doubt.take() {
+            if !part.workers.is_empty() {
+                self.saved_workers.written(part.workers.values());
+            }
+            self.shared.add_committed_batches(part.changes);
+        }
+    }
+
+    /// Reads from the database what is held in memory of it. Returns the number of its last commit.
+    fn read_indexes(&mut self, database: &Database) -> Result<u64, StoreError> {
+        self.open_buckets.clear();
+        self.saved_workers = SavedWorkers::new(&restore::read_workers(database)?);
+        self.worker_id_max = restore::read_worker_id_max(database)?;
+        let meta = database.begin_read()?.open_table(META)?;
+        meta_number(&meta, COMMIT_SEQUENCE)
+    }
+}
+
+fn write_shares(transaction: &WriteTransaction, shares: &[ShareRow], sequence: u64) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(SHARES)?;
+    let (mut rest, mut value, mut place) = (shares, Vec::new(), 0);
+    while let Some((bucket, run)) = chunk::first_run(rest) {
+        chunk::pack(bucket, run, &mut value);
+        table.insert(&tables::chunk_key(bucket, sequence, place), value.as_slice())?;
+        place += 1;
+        rest = &rest[run.len()..];
+    }
+    Ok(())
+}
+
+fn write_workers(transaction: &WriteTransaction, part: &Pending) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(WORKERS)?;
+    for (id, row) in &part.workers {
+        let key = id.to_be_bytes();
+        let value = codec::encode_worker(row).map_err(|error| tables::damaged("workers", &key, error))?;
+        table.insert(&key, value.as_slice())?;
+    }
+    Ok(())
+}
+
+fn write_settings(transaction: &WriteTransaction, part: &Pending) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(SETTINGS)?;
+    for (name, value) in &part.settings {
+        match value {
+            Some(value) => table.insert(name.as_str(), value.as_str())?,
+            None => table.remove(name.as_str())?,
+        };
+    }
+    Ok(())
+}
+
+fn write_meta(
+    transaction: &WriteTransaction,
+    sequence: u64,
+    worker_id_max: u32,
+    shares_dropped: u64,
+) -> Result<(), StoreError> {
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(COMMIT_SEQUENCE, sequence.to_le_bytes().as_slice())?;
+    meta.insert(WORKER_ID_MAX, worker_id_max.to_le_bytes().as_slice())?;
+    if shares_dropped > 0 {
+        let dropped = meta_number(&meta, SHARES_DROPPED)? + shares_dropped;
+        meta.insert(SHARES_DROPPED, dropped.to_le_bytes().as_slice())?;
+    }
+    Ok(())
+}
+
+fn largest_worker_id(part: &Pending) -> u32 {
+    let of_shares = part.shares.iter().map(|row| row.worker.0).max();
+    let of_workers = part.workers.keys().copied().max();
+    of_shares.max(of_workers).unwrap_or(0)
+}

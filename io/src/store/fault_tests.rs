@@ -1,0 +1,199 @@
+//! The store on a disk that fails or loses power at every operation in turn.
+
+use super::committer::Committer;
+use super::pending::{Change, Queued};
+use super::shared::Shared;
+use super::testing::{Clock, Disk, START_MS, block_row, blocks, options, share_row, shares, wait_until, worker_row};
+use super::{StoreReader, migrate};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use warppool_components::limits::{STORE_BATCHES_QUEUED_MAX, STORE_ROWS_PENDING_MAX};
+use warppool_components::record::{HistoryPoint, ShareRow, StoreBatch};
+use warppool_components::units::UnixTime;
+use warppool_components::worker::WorkerId;
+
+const WORKERS: u32 = 3;
+const BATCHES: u64 = 6;
+const SHARES_PER_BATCH: u64 = 10;
+
+/// Batch number `number`: shares over two five-minute buckets, a worker's totals, and in every third a block.
+fn batch(number: u64) -> StoreBatch {
+    let row = |n: u64| {
+        let share = share_row(n as u32 % WORKERS + 1, START_MS + number * 80_000 + n);
+        ShareRow { reject: (n == 9).then_some(2), ..share }
+    };
+    let mut worker = worker_row(1, "bc1q", "rig1");
+    worker.accepted = number + 1;
+    StoreBatch {
+        shares: (0..SHARES_PER_BATCH).map(row).collect(),
+        shares_dropped: 0,
+        workers: vec![worker],
+        blocks: if number % 3 == 2 { vec![block_row(number as u32, number as u8)] } else { Vec::new() },
+    }
+}
+
+fn queued(number: u64) -> Queued {
+    Queued { change: Change::Batch(batch(number)), at: Instant::now() }
+}
+
+fn committer(disk: &Disk, clock: &Clock) -> Committer {
+    let environment = disk.environment(clock);
+    let database = environment.open_database().expect("opens before anything fails");
+    migrate::bring_up_to_date(&database, "simulated".as_ref()).expect("creates its tables");
+    let shared = Arc::new(Shared::new(Arc::new(database)));
+    Committer::new(options("simulated".into()), environment, shared).expect("reads its indexes")
+}
+
+/// Sum of the shares by one way of looking at them.
+fn total(reader: &StoreReader, worker: Option<WorkerId>, step_seconds: u64) -> (u64, f64, u64) {
+    let (from, to) = (UnixTime::from_millis(START_MS), UnixTime::from_millis(START_MS + 3_600_000));
+    let points = reader.history(worker, from, to, Duration::from_secs(step_seconds)).expect("a history");
+    let add = |(accepted, difficulty, rejected): (u64, f64, u64), point: &HistoryPoint| {
+        (accepted + point.accepted, difficulty + point.accepted_difficulty, rejected + point.rejected)
+    };
+    points.iter().fold((0, 0.0, 0), add)
+}
+
+/// Checks that all ways of looking agree, and returns how many batches' shares are there.
+fn batches_stored(reader: &StoreReader) -> u64 {
+    let raw = total(reader, None, 10);
+    for step in [300, 600, 86_400] {
+        assert_eq!(total(reader, None, step), raw, "the pool's sums in steps of {step} s");
+    }
+    for worker in (1..=WORKERS).map(|id| Some(WorkerId(id))) {
+        let raw = total(reader, worker, 10);
+        assert_eq!(total(reader, worker, 300), raw, "five-minute sums of {worker:?}");
+        assert_eq!(total(reader, worker, 86_400), raw, "daily sums of {worker:?}");
+    }
+    let (accepted, difficulty, rejected) = raw;
+    assert_eq!(difficulty, accepted as f64 * 16.0);
+    assert_eq!((accepted + rejected) % SHARES_PER_BATCH, 0, "a batch is there whole or not at all");
+    (accepted + rejected) / SHARES_PER_BATCH
+}
+
+#[test]
+fn a_power_cut_at_any_operation_loses_only_what_was_not_committed() {
+    let clock = Clock::new();
+    let mut operations = 0;
+    loop {
+        let disk = Disk::default();
+        let mut committer = committer(&disk, &clock);
+        disk.fail_after(operations, u64::MAX);
+        let mut blocks_sent = 0;
+        let mut sent = 0;
+        let failed = (0..BATCHES).any(|number| {
+            committer.add(queued(number));
+            sent += 1;
+            blocks_sent += batch(number).blocks.len();
+            committer.commit_all().is_err()
+        });
+        let committed = committer.shared.committed_batches.load(Ordering::SeqCst);
+        for seed in [0, u64::MAX, 0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03, 0x5555_5555_5555_5555] {
+            let (store, restored) = disk.after_power_cut(seed).open(&clock).expect("opens after a power cut");
+            let stored = batches_stored(&store.reader());
+            assert!((committed..=sent).contains(&stored), "{committed} committed, {stored} stored, {sent} sent");
+            assert_eq!(restored.workers.first().map_or(0, |worker| worker.accepted), stored);
+            assert!(restored.blocks.len() as u64 >= committed / 3 && restored.blocks.len() <= blocks_sent);
+            assert!(restored.blocks.iter().all(|block| block.raw.as_ref().is_some_and(|raw| raw.len() == 300)));
+            store.close().expect("closes");
+        }
+        if !failed {
+            assert!(operations > 50, "the fault-free run took only {operations} operations");
+            return;
+        }
+        operations += 1;
+    }
+}
+
+#[test]
+fn a_power_cut_while_the_store_is_created_leaves_one_that_opens() {
+    let clock = Clock::new();
+    for operations in 0.. {
+        let disk = Disk::default();
+        disk.fail_after(operations, u64::MAX);
+        let opened = disk.open(&clock).is_ok();
+        for seed in [0, u64::MAX, 0x9E37_79B9_7F4A_7C15, 0x5555_5555_5555_5555] {
+            let (store, restored) = disk.after_power_cut(seed).open(&clock).expect("opens after a power cut");
+            assert_eq!(restored.worker_id_max, 0);
+            store.close().expect("closes");
+        }
+        if opened {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_fails_for_a_while_costs_nothing_and_counts_nothing_twice() {
+    let clock = Clock::new();
+    for failures in [1, 3, 20] {
+        let mut operations = 0;
+        loop {
+            let disk = Disk::default();
+            let mut committer = committer(&disk, &clock);
+            disk.fail_after(operations, failures);
+            let mut attempts = 0;
+            for number in 0..BATCHES {
+                committer.add(queued(number));
+                while committer.commit_all().is_err() {
+                    while committer.recover().is_err() {
+                        attempts += 1;
+                        assert!(attempts < 100, "does not recover");
+                    }
+                    attempts += 1;
+                }
+            }
+            let reader = StoreReader::new(Arc::clone(&committer.shared));
+            assert_eq!(batches_stored(&reader), BATCHES, "{failures} failures after {operations} operations");
+            assert_eq!(committer.shared.committed_batches.load(Ordering::SeqCst), BATCHES);
+            assert_eq!(reader.blocks(None, 10).expect("blocks").len(), 2);
+            if attempts == 0 {
+                break;
+            }
+            operations += 1;
+        }
+    }
+}
+
+#[test]
+fn a_failing_disk_is_told_fills_the_queue_and_loses_nothing_when_it_heals() {
+    let (disk, clock) = (Disk::default(), Clock::new());
+    let (store, _) = disk.open(&clock).expect("opens");
+    let writer = store.writer();
+    disk.fail_after(0, u64::MAX);
+    let rows = vec![share_row(1, START_MS); 8192];
+    let mut sent = 0;
+    wait_until("a full queue", || {
+        let batch = shares(rows.clone());
+        let refused = writer.try_send(batch.clone());
+        match &refused {
+            Ok(()) => sent += 1,
+            Err(back) => assert_eq!(*back, batch, "the batch comes back whole"),
+        }
+        let most = STORE_BATCHES_QUEUED_MAX + STORE_ROWS_PENDING_MAX / rows.len() + 1;
+        assert!(sent <= most as u64, "{sent} batches were taken, more than the bounds allow");
+        sent >= STORE_BATCHES_QUEUED_MAX as u64 && writer.health().is_some() && refused.is_err()
+    });
+    let health = writer.health().expect("it says that it fails");
+    assert!(health.contains("no space left on device") && health.contains("rows wait"), "{health}");
+    assert!(writer.lag() > Duration::ZERO);
+
+    disk.heal();
+    wait_until("the commit of all that was taken", || writer.committed() == sent);
+    wait_until("good health", || writer.health().is_none());
+    assert_eq!(writer.lag(), Duration::ZERO);
+    assert_eq!(total(&store.reader(), None, 300).0, sent * rows.len() as u64);
+    store.close().expect("closes");
+}
+
+#[test]
+fn closing_on_a_dead_disk_says_what_is_lost() {
+    let (disk, clock) = (Disk::default(), Clock::new());
+    let (store, _) = disk.open(&clock).expect("opens");
+    disk.fail_after(0, u64::MAX);
+    store.writer().try_send(shares(vec![share_row(1, START_MS); 3])).expect("there is room");
+    store.writer().try_send(blocks(vec![block_row(1, 1)])).expect("there is room");
+    let text = store.close().expect_err("nothing can be saved").to_string();
+    assert!(text.starts_with("3 share rows and 1 block rows could not be saved"), "{text}");
+}
