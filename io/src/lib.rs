@@ -1,3 +1,5 @@
 //! Everything outside but miners: the node and the store.
 
 #![forbid(unsafe_code)]
+
+pub mod node;
