@@ -70,6 +70,8 @@ struct State {
     longpoll_useful: bool,
     refresh: bool,
     wanted: Option<Hash256>,
+    /// The tip of the latest template.
+    fetched: Option<Hash256>,
     in_flight: Option<InFlight>,
 }
 
@@ -86,9 +88,12 @@ impl Orders {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// The tip is another one: a template on it is wanted now.
+    /// The tip is another one: a template on it is wanted now, unless that was what brought the news.
     pub(super) fn want_tip(&self, tip: Hash256) {
         self.order(|state| {
+            if state.fetched == Some(tip) {
+                return;
+            }
             state.wanted = Some(tip);
             if let Some(in_flight) = &mut state.in_flight {
                 in_flight.overdue_since.get_or_insert_with(Instant::now);
@@ -177,6 +182,7 @@ impl Orders {
             return Done::Superseded;
         }
         let wanted = state.in_flight.take().and_then(|request| request.wanted);
+        state.fetched = tip.or(state.fetched);
         if tip.is_some() && state.wanted == tip {
             // The tip changed while the request waited, and it brought the template for that.
             state.wanted = None;
@@ -290,6 +296,13 @@ mod tests {
         assert_eq!(orders.next(0, later, true), Some(Errand::Longpoll));
         orders.want_tip(OTHER);
         assert_eq!(orders.done(0, Some(OTHER)), Done::Satisfied);
+        assert_eq!(orders.next(0, later, true), Some(Errand::Longpoll));
+    }
+
+    #[test]
+    fn a_tip_that_a_template_was_first_to_know_is_not_fetched_again() {
+        let (orders, later) = usable();
+        orders.want_tip(TIP);
         assert_eq!(orders.next(0, later, true), Some(Errand::Longpoll));
     }
 

@@ -30,6 +30,8 @@ struct Watcher<'a> {
     chain_checked_at: Option<Instant>,
     /// When the node was last not there at all.
     gone_at: Option<Instant>,
+    /// The best block at the last look.
+    last_best: Option<Hash256>,
     /// A tip that the poll found before ZMQ said a word.
     unannounced: Option<Hash256>,
 }
@@ -43,6 +45,7 @@ pub(super) fn run(shared: &Shared, node: usize, wakes: &Receiver<Wake>) {
         standing: Standing::Unknown,
         chain_checked_at: None,
         gone_at: None,
+        last_best: None,
         unannounced: None,
     };
     let mut hint = None;
@@ -83,7 +86,7 @@ impl Watcher<'_> {
             self.check_chain()?;
             self.connected = true;
         }
-        let moved = self.check_tip(hint, came_back)?;
+        let moved = self.check_tip(hint)?;
         let due = self.chain_checked_at.is_none_or(|at| at.elapsed() >= CHAIN_CHECK_INTERVAL);
         if !came_back && (due || self.standing != Standing::Ready) {
             self.check_chain()?;
@@ -100,7 +103,7 @@ impl Watcher<'_> {
     }
 
     /// Finds out whether the tip is another one. `hint` names a block that is probably the tip.
-    fn check_tip(&mut self, hint: Option<Hash256>, came_back: bool) -> Result<bool, RpcError> {
+    fn check_tip(&mut self, hint: Option<Hash256>) -> Result<bool, RpcError> {
         let known = self.shared.source.tip_of(self.node).map(|tip| tip.hash);
         let named = match hint.filter(|hash| Some(*hash) != known) {
             Some(hash) => self.rpc().block_header(&hash)?.filter(|header| header.confirmations == 1),
@@ -110,7 +113,7 @@ impl Watcher<'_> {
             Some(header) => header,
             None => {
                 let best = self.rpc().best_block_hash()?;
-                self.compare_with_zmq(best, Some(best) != known, came_back || known.is_none());
+                self.compare_with_zmq(best);
                 if Some(best) == known {
                     return Ok(false);
                 }
@@ -119,21 +122,28 @@ impl Watcher<'_> {
                 self.rpc().block_header(&best)?.ok_or(RpcError::Empty { method: "getblockheader" })?
             }
         };
+        self.last_best = Some(header.tip.hash);
         self.shared.nodes[self.node].orders.want_tip(header.tip.hash);
         self.shared.tip(self.node, header.tip);
         tracing::debug!(node = self.node, height = header.tip.height, tip = %header.tip.hash, "new tip");
         Ok(true)
     }
 
-    /// A tip that the poll found should have been announced by the time of the next poll.
-    fn compare_with_zmq(&mut self, best: Hash256, is_new: bool, expected_silence: bool) {
+    /// A tip that the poll found should have been announced by the time of the next poll. The first tip after a
+    /// connection was made is nobody's to announce.
+    fn compare_with_zmq(&mut self, best: Hash256) {
         let heard = self.shared.source.zmq_heard(self.node);
-        if self.unannounced.take().is_some_and(|hash| heard != Some(hash)) && !is_new {
+        let is_new = self.last_best != Some(best);
+        if let Some(hash) = self.unannounced.take()
+            && heard != Some(hash)
+            && !is_new
+        {
             self.shared.zmq(self.node, |zmq| zmq.silent = zmq.configured);
         }
-        if is_new && !expected_silence && heard != Some(best) {
+        if is_new && self.last_best.is_some() && heard != Some(best) {
             self.unannounced = Some(best);
         }
+        self.last_best = Some(best);
     }
 
     fn check_chain(&mut self) -> Result<(), RpcError> {
@@ -177,7 +187,7 @@ impl Watcher<'_> {
             self.gone_at = Some(Instant::now());
         }
         self.connected = false;
-        self.unannounced = None;
+        (self.last_best, self.unannounced) = (None, None);
         if gone {
             self.standing = Standing::Unknown;
             self.shared.nodes[self.node].orders.set_usable(false);
