@@ -209,16 +209,10 @@ impl Plan {
         self.longpoll_id = None;
     }
 
-    fn after_success(
-        &mut self,
-        template_refresh: Duration,
-        longpoll_id: Option<String>,
-        tip: Hash256,
-        was_futile: bool,
-    ) {
+    fn after_success(&mut self, template_refresh: Duration, longpoll_id: Option<String>, tip: Hash256) {
         self.due = Instant::now() + template_refresh;
         self.pause = PAUSE_MIN;
-        self.longpoll_id = if was_futile { None } else { longpoll_id };
+        self.longpoll_id = longpoll_id;
         self.tip = Some(tip);
     }
 }
@@ -242,7 +236,9 @@ pub(super) fn run(shared: &Shared, node: usize, generation: u64) {
                 let was_futile =
                     errand == Errand::Longpoll && plan.tip == Some(tip) && started.elapsed() < LONGPOLL_SHORTEST;
                 shared.template(node, template);
-                plan.after_success(shared.template_refresh, longpoll_id, tip, was_futile);
+                // Under the minimum-difficulty rule `bits` change with time alone, and no long poll tells of it.
+                let is_useful = !was_futile && !shared.network.has_minimum_difficulty_rule();
+                plan.after_success(shared.template_refresh, longpoll_id.filter(|_| is_useful), tip);
             }
             Err(error) => {
                 tracing::debug!(node, %error, "no template");

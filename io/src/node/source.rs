@@ -227,8 +227,8 @@ impl Source {
 fn log(status: &NodeStatus) {
     let (health, message) = (status.health.label(), status.message.as_str());
     if status.health == NodeHealth::Ready && message.is_empty() {
-        tracing::info!(health, height = status.height, "node");
+        tracing::info!(health, height = status.height, "all nodes are well");
     } else {
-        tracing::warn!(health, message, "node");
+        tracing::warn!(health, message, "not all is well with the nodes");
     }
 }

@@ -149,9 +149,11 @@ pub(super) fn run(shared: &Shared, node: usize, submissions: &Receiver<Arc<Submi
             default(wait) => take_due(&mut retries),
         };
         let Some((submission, attempts)) = next else { continue };
-        if let Some(attempts) = attempt(shared, node, &submission, attempts)
-            && retries.len() < BLOCKS_SUBMITTING_MAX
-        {
+        if let Some(attempts) = attempt(shared, node, &submission, attempts) {
+            if retries.len() == BLOCKS_SUBMITTING_MAX {
+                tracing::error!(block = %submission.hash, node, "too many blocks wait; this one is not tried again until the next start");
+                continue;
+            }
             let pause = PAUSE_MIN.saturating_mul(1 << attempts.min(8)).min(PAUSE_MAX);
             retries.push(Retry { submission, due: Instant::now() + pause, attempts });
         }
@@ -217,6 +219,10 @@ fn conclude(shared: &Shared, submission: &Submission, node: usize, answer: Answe
     shared.source.block(hash, state.clone());
     if matches!(state, BlockState::Accepted | BlockState::Orphaned) {
         shared.follow.add(hash, Some(state));
+        if matches!(submission.block, Block::Bytes(_)) {
+            // It may be buried or pushed aside since long ago.
+            shared.follow.look();
+        }
         shared.refresh();
     }
 }

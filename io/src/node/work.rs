@@ -170,11 +170,12 @@ impl Work {
 /// What a template tells of the tip it builds on.
 fn tip_under(template: &Template) -> Tip {
     let median_time = UnixTime::from_seconds(template.min_time.seconds().saturating_sub(1));
+    // The tip's own time is not in a template; it is new, or the node would have told of it before.
     Tip {
         hash: template.previous_block,
         height: template.height.saturating_sub(1),
         bits: template.bits,
-        time: median_time,
+        time: template.current_time,
         median_time,
     }
 }

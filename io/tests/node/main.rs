@@ -492,3 +492,31 @@ fn stopping_leaves_a_hanging_long_poll_behind_and_ends_the_events() {
     node.wait("the answer", |script| script.templates_in_flight == 0);
     assert!(events.try_recv().is_err());
 }
+
+#[test]
+fn a_block_of_an_earlier_run_is_told_as_deep_as_it_is() {
+    let node = FakeNode::start();
+    node.with(|script| {
+        script.blocks = (1..=9).map(hash).collect();
+        script.submissions.push_back(Submitted::Result(json!("duplicate")));
+    });
+    let pool = Pool::start(NodeOptions { poll_interval: NEVER, ..options(vec![endpoint(&node)]) });
+    pool.expect_template(TemplateKind::Full, 9);
+    pool.handle.resubmit(hash(4), Arc::new([1; 90]));
+    assert_eq!(pool.block(), (hash(4), BlockState::Accepted));
+    assert_eq!(pool.block(), (hash(4), BlockState::Confirmed(6)));
+}
+
+#[test]
+fn a_second_node_takes_over_when_the_first_is_gone() {
+    let (first, second) = (FakeNode::start(), FakeNode::start());
+    let pool = Pool::start(options(vec![endpoint(&first), endpoint(&second)]));
+    let name = first.url();
+    pool.expect_template(TemplateKind::Full, 1);
+    drop(first);
+    let status = pool.status("one node down", |status| !status.nodes[0].up && status.nodes[1].up);
+    assert_eq!(status.health, NodeHealth::Ready);
+    assert!(status.message.contains(&name), "{}", status.message);
+    second.add_block(2);
+    pool.expect_work_on(2);
+}
