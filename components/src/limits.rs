@@ -92,6 +92,26 @@ pub const SHARE_HASHES_PER_JOB_MAX: usize = 1 << 20;
 /// Messages that wait between the node's threads and the engine.
 pub const NODE_EVENTS_QUEUED_MAX: usize = 256;
 
+/// Bytes of a node's answer: a template of the heaviest block is some 9 MB of JSON; seven times that is no node's.
+pub const RPC_REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes of a ZMQ message from a node: a raw block is at most 4 MB.
+pub const ZMQ_MESSAGE_BYTES_MAX: i64 = 8 * 1024 * 1024;
+
+/// Requests to look at the tip that wait for a node's watcher. One look serves all of them.
+pub const TIP_CHECKS_QUEUED_MAX: usize = 16;
+
+/// Former tips of a node that are remembered, so that a template which was asked for before the tip changed is
+/// known for what it is. Deeper than any reorganisation that one slow answer could span.
+pub const FORMER_TIPS_KEPT_MAX: usize = 16;
+
+/// Found blocks that wait for one node's answer. On a network with money there is one; on regtest, where every
+/// share can be a block, what exceeds this stays pending in the store.
+pub const BLOCKS_SUBMITTING_MAX: usize = 256;
+
+/// Found blocks whose confirmations are followed. The oldest is let go first.
+pub const BLOCKS_FOLLOWED_MAX: usize = 1024;
+
 /// Batches that wait for the store's thread; the engine keeps what does not fit and merges it.
 pub const STORE_BATCHES_QUEUED_MAX: usize = 64;
 
