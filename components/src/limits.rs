@@ -160,6 +160,21 @@ pub const EVENTS_KEPT_MAX: usize = 1024;
 /// Browsers listening to events at once.
 pub const EVENT_LISTENERS_MAX: usize = 256;
 
+/// Snapshots and events that wait between the engine and the HTTP thread; beyond it they are dropped and counted.
+pub const ADMIN_MESSAGES_QUEUED_MAX: usize = 4096;
+
+/// Questions to the store that HTTP has under way at once; each holds a thread and a read transaction.
+pub const HISTORY_CALLS_MAX: usize = 4;
+
+/// Points of one answer of hash rate history: more than any screen has columns.
+pub const HISTORY_POINTS_MAX: u64 = 2000;
+
+/// Rows on one page of a list.
+pub const PAGE_ROWS_MAX: usize = 1000;
+
+/// Workers of which there are metrics of their own: every one is 14 time series.
+pub const WORKER_METRICS_MAX: usize = 1000;
+
 /// Open HTTP connections at once.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
 

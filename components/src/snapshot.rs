@@ -170,6 +170,8 @@ pub struct RuntimeSnapshot {
     pub tip_to_first_notify_seconds: HistogramSnapshot,
     /// The same to the last connection.
     pub tip_to_last_notify_seconds: HistogramSnapshot,
+    /// Duration of a commit of the store.
+    pub store_commit_seconds: HistogramSnapshot,
     /// Age of the oldest batch that the store has not taken.
     pub store_lag_seconds: f64,
     /// Share rows dropped because the store lagged.
