@@ -1,3 +1,17 @@
-//! A swarm of Stratum miners against any pool.
-
+//! The miners' side of Stratum V1, for demonstrations and for measuring.
+//!
+//! [`miner`] holds simulated miners that really hash and speak as a given firmware does; they check what the pool
+//! sends on the way. [`modes`] hold the swarm: many connections in one event loop that hash nothing and measure a
+//! server (throughput, fan-out of a new tip, connection storm, idle memory), and the bare echo server to compare with.
+//!
+//! Nothing here knows the pool's own types: it is the independent other side of the wire, usable against any pool.
 #![forbid(unsafe_code)]
+
+pub mod limits;
+pub mod miner;
+pub mod modes;
+pub mod process;
+pub mod report;
+mod swarm;
+
+pub use swarm::{Protocol, SwarmError, Target};

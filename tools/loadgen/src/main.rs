@@ -1,0 +1,232 @@
+//! The command line of the load generator: options in, one report out.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use warppool_loadgen::limits::{RUN_SECONDS_MAX, WINDOW_MAX};
+use warppool_loadgen::modes::echo::EchoServer;
+use warppool_loadgen::modes::{echo, fanout, idle, storm, throughput};
+use warppool_loadgen::report::Report;
+use warppool_loadgen::{Protocol, SwarmError, Target};
+
+/// Seconds that a run may be given.
+const SECONDS: std::ops::RangeInclusive<f64> = 0.0..=RUN_SECONDS_MAX as f64;
+
+/// Loads a Stratum V1 pool of your own with many connections and measures it.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 110)]
+struct Cli {
+    /// Print one line of JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Verdicts a second and what each costs: every connection keeps a window of submits unanswered.
+    Throughput {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Submits in flight per connection.
+        #[arg(long, default_value_t = 8, value_parser = value_parser!(u16).range(1..=WINDOW_MAX as i64))]
+        window: u16,
+        /// Load before the measured interval.
+        #[arg(long, default_value = "1", value_parser = seconds)]
+        warm_up_seconds: Duration,
+        /// Measured interval.
+        #[arg(long, default_value = "10", value_parser = seconds)]
+        seconds: Duration,
+    },
+    /// A new tip to all: time from the first connection's clean job to the last one's.
+    Fanout {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// New tips to measure.
+        #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=1000))]
+        rounds: u16,
+        /// How long to wait for each.
+        #[arg(long, default_value = "60", value_parser = seconds)]
+        round_timeout_seconds: Duration,
+        /// Program and arguments that make a new tip (no shell); must come last. Without it, waits for the next tip.
+        #[arg(long, num_args = 1.., allow_hyphen_values = true)]
+        trigger_cmd: Vec<String>,
+    },
+    /// All connections within some seconds: time until each has its first job, and failures.
+    Storm {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Time over which they are opened evenly.
+        #[arg(long, default_value = "1", value_parser = seconds)]
+        within_seconds: Duration,
+    },
+    /// Memory and CPU of the server per authorized, silent connection.
+    Idle {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Silence after the last login.
+        #[arg(long, default_value = "5", value_parser = seconds)]
+        hold_seconds: Duration,
+    },
+    /// The bare server to compare with: answers each line with a constant line.
+    Echo(EchoArgs),
+}
+
+#[derive(Args)]
+struct TargetArgs {
+    /// Host and port of the server.
+    #[arg(long, default_value = "127.0.0.1:3333", value_parser = address)]
+    pool: SocketAddr,
+    /// What it speaks.
+    #[arg(long, value_enum, default_value = "stratum")]
+    protocol: ProtocolArg,
+    /// Username; {n} becomes the connection's number, without it .w<number> is appended.
+    #[arg(long, default_value = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080")]
+    username: String,
+    /// Password of all.
+    #[arg(long, default_value = "x")]
+    password: String,
+    /// Connections.
+    #[arg(long, short = 'n', default_value_t = 100)]
+    connections: usize,
+    /// Process id of the server, to read its CPU time and memory.
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// How long opening and logging in may take in all.
+    #[arg(long, default_value = "30", value_parser = seconds)]
+    login_timeout_seconds: Duration,
+    /// Allows a server that is not on this machine. Only for one that is yours.
+    #[arg(long)]
+    i_own_this_server: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProtocolArg {
+    Stratum,
+    Echo,
+}
+
+#[derive(Args)]
+struct EchoArgs {
+    /// Address to listen on; port 0 takes a free one and prints it.
+    #[arg(long, default_value = "127.0.0.1:0", value_parser = address)]
+    listen: SocketAddr,
+    /// Bytes of a reply, newline included.
+    #[arg(long, default_value_t = 45, value_parser = value_parser!(u32).range(1..=65_536))]
+    reply_bytes: u32,
+    /// Sends a line to everybody so often; never without it.
+    #[arg(long, value_parser = value_parser!(u64).range(10..=3_600_000))]
+    broadcast_interval_ms: Option<u64>,
+    /// Bytes of that line, newline included.
+    #[arg(long, default_value_t = 2048, value_parser = value_parser!(u32).range(1..=65_536))]
+    broadcast_bytes: u32,
+    /// When to stop by itself.
+    #[arg(long, default_value = "600", value_parser = seconds)]
+    seconds: Duration,
+    /// Allows to listen beyond this machine.
+    #[arg(long)]
+    i_own_this_server: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.mode) {
+        Ok(report) => print(report.as_ref(), cli.json),
+        Err(error) => {
+            // Nothing can be done when even standard error is closed.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(report: Option<&Report>, json: bool) -> ExitCode {
+    let text = match report {
+        Some(report) if json => report.json_line() + "\n",
+        Some(report) => report.table(),
+        None => String::new(),
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(mode: Mode) -> Result<Option<Report>, SwarmError> {
+    let report = match mode {
+        Mode::Throughput { target, window, warm_up_seconds, seconds } => throughput::run(&throughput::Options {
+            target: target.into(),
+            window: usize::from(window),
+            warm_up: warm_up_seconds,
+            duration: seconds,
+        })?
+        .report(),
+        Mode::Fanout { target, rounds, round_timeout_seconds, trigger_cmd } => fanout::run(&fanout::Options {
+            target: target.into(),
+            rounds: usize::from(rounds),
+            trigger: trigger_cmd,
+            round_timeout: round_timeout_seconds,
+        })?
+        .report(),
+        Mode::Storm { target, within_seconds } => {
+            storm::run(&storm::Options { target: target.into(), within: within_seconds })?.report()
+        }
+        Mode::Idle { target, hold_seconds } => {
+            idle::run(&idle::Options { target: target.into(), hold: hold_seconds })?.report()
+        }
+        Mode::Echo(arguments) => return serve_echo(&arguments).map(|()| None),
+    };
+    Ok(Some(report))
+}
+
+fn serve_echo(arguments: &EchoArgs) -> Result<(), SwarmError> {
+    if !arguments.listen.ip().is_loopback() && !arguments.i_own_this_server {
+        return Err(SwarmError::NotLoopback(arguments.listen));
+    }
+    let server = EchoServer::bind(echo::Options {
+        listen: arguments.listen,
+        reply_bytes: arguments.reply_bytes as usize,
+        broadcast_interval: arguments.broadcast_interval_ms.map(Duration::from_millis),
+        broadcast_bytes: arguments.broadcast_bytes as usize,
+        duration: arguments.seconds,
+    })?;
+    writeln!(io::stdout(), "listening on {} as process {}", server.address()?, std::process::id())?;
+    Ok(server.run(&AtomicBool::new(false))?)
+}
+
+impl From<TargetArgs> for Target {
+    fn from(arguments: TargetArgs) -> Self {
+        Self {
+            server: arguments.pool,
+            protocol: match arguments.protocol {
+                ProtocolArg::Stratum => Protocol::Stratum,
+                ProtocolArg::Echo => Protocol::Echo,
+            },
+            username: arguments.username,
+            password: arguments.password,
+            connections: arguments.connections,
+            server_pid: arguments.server_pid,
+            login_timeout: arguments.login_timeout_seconds,
+            is_remote_allowed: arguments.i_own_this_server,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; host:port is needed"))?;
+    addresses.next().ok_or_else(|| "the name has no address".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let value: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
+    if !SECONDS.contains(&value) {
+        return Err(format!("0 to {RUN_SECONDS_MAX} seconds are allowed"));
+    }
+    Ok(Duration::from_secs_f64(value))
+}

@@ -1,0 +1,179 @@
+//! A new tip to everybody: the time from the first connection's clean job to the last one's.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Latency;
+use crate::report::Report;
+use crate::swarm::{Link, Observer, Protocol, Swarm, SwarmError, Target, is_clean, is_notify};
+
+/// Connections stay quiet this long before a round, so that late login traffic is not measured.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// What to do.
+#[derive(Clone)]
+pub struct Options {
+    /// The server and its miners.
+    pub target: Target,
+    /// New tips to measure.
+    pub rounds: usize,
+    /// Program and arguments that make the new tip; none waits for the next one that comes.
+    pub trigger: Vec<String>,
+    /// How long to wait for each tip to reach everybody.
+    pub round_timeout: Duration,
+}
+
+/// What was measured, over all rounds.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Idle connections.
+    pub connections: usize,
+    /// New tips measured.
+    pub rounds: usize,
+    /// Time from the first receipt of a round to each receipt.
+    pub after_first: Latency,
+    /// Time from the first to the last receipt, one a round.
+    pub last: Latency,
+    /// Time from starting the trigger to the first receipt, one a round; empty without a trigger.
+    pub trigger_to_first: Latency,
+    /// Bytes of clean notifies received, newlines included.
+    pub bytes: u64,
+}
+
+/// Logs in and measures the rounds.
+///
+/// # Errors
+/// When connections are missing, the trigger cannot run, or a tip does not reach everybody in time.
+pub fn run(options: &Options) -> Result<Figures, SwarmError> {
+    let mut swarm = Swarm::new(options.target.clone())?;
+    let mut arrivals = Arrivals::new(&options.target);
+    swarm.log_in_all(&mut arrivals)?;
+    let mut figures = Figures { connections: options.target.connections, ..Figures::default() };
+    for _ in 0..options.rounds {
+        measure_round(&mut swarm, &mut arrivals, options, &mut figures)?;
+    }
+    Ok(figures)
+}
+
+fn measure_round(
+    swarm: &mut Swarm,
+    arrivals: &mut Arrivals,
+    options: &Options,
+    figures: &mut Figures,
+) -> Result<(), SwarmError> {
+    let quiet_until = Instant::now() + QUIET;
+    while Instant::now() < quiet_until {
+        swarm.turn(QUIET, arrivals)?;
+    }
+    arrivals.arm();
+    let started_ns = swarm.now_ns();
+    let _trigger = Trigger::start(&options.trigger)?;
+    let deadline = Instant::now() + options.round_timeout;
+    while arrivals.count < options.target.connections {
+        if Instant::now() >= deadline || swarm.ready_count() < options.target.connections {
+            return Err(missing(swarm, arrivals, options));
+        }
+        swarm.turn(options.round_timeout, arrivals)?;
+    }
+    arrivals.add_to(figures, started_ns, !options.trigger.is_empty());
+    Ok(())
+}
+
+fn missing(swarm: &Swarm, arrivals: &Arrivals, options: &Options) -> SwarmError {
+    SwarmError::Waited(format!(
+        "{} of {} connections got a clean job within {:.1} s; {} are alive; {}",
+        arrivals.count,
+        options.target.connections,
+        options.round_timeout.as_secs_f64(),
+        swarm.ready_count(),
+        swarm.reasons(),
+    ))
+}
+
+/// The receipts of one round.
+struct Arrivals {
+    protocol: Protocol,
+    /// Zero: not yet in this round.
+    at_ns: Vec<u64>,
+    count: usize,
+    bytes: u64,
+}
+
+impl Arrivals {
+    fn new(target: &Target) -> Self {
+        Self { protocol: target.protocol, at_ns: vec![0; target.connections], count: 0, bytes: 0 }
+    }
+
+    fn arm(&mut self) {
+        self.at_ns.fill(0);
+        self.count = 0;
+        self.bytes = 0;
+    }
+
+    fn add_to(&self, figures: &mut Figures, started_ns: u64, has_trigger: bool) {
+        let (Some(first), Some(last)) = (self.at_ns.iter().min(), self.at_ns.iter().max()) else { return };
+        for at_ns in &self.at_ns {
+            figures.after_first.record(at_ns - first);
+        }
+        figures.last.record(last - first);
+        if has_trigger {
+            figures.trigger_to_first.record(first.saturating_sub(started_ns));
+        }
+        figures.bytes += self.bytes;
+        figures.rounds += 1;
+    }
+}
+
+impl Observer for Arrivals {
+    fn line(&mut self, link: &mut Link, line: &[u8], at_ns: u64) {
+        let is_tip = self.protocol == Protocol::Echo || (is_notify(line) && is_clean(line));
+        if is_tip && self.at_ns[link.index] == 0 {
+            self.at_ns[link.index] = at_ns.max(1);
+            self.count += 1;
+            self.bytes += line.len() as u64 + 1;
+        }
+    }
+}
+
+/// A running trigger command; ended and reaped when dropped.
+struct Trigger(Option<Child>);
+
+impl Trigger {
+    fn start(command: &[String]) -> Result<Self, SwarmError> {
+        let Some((program, arguments)) = command.split_first() else { return Ok(Self(None)) };
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| SwarmError::Trigger { command: program.clone(), error })?;
+        Ok(Self(Some(child)))
+    }
+}
+
+impl Drop for Trigger {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // It did its work when everybody has the tip; one that ended by itself is only reaped.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Figures {
+    /// The figures in order.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let mut report = Report::new("fanout");
+        report.add("connections", self.connections).add("rounds", self.rounds);
+        self.after_first.add_to(&mut report, "receipt_after_first");
+        self.last.add_to(&mut report, "first_to_last");
+        if self.trigger_to_first.count() > 0 {
+            self.trigger_to_first.add_to(&mut report, "trigger_to_first");
+        }
+        let receipts = (self.connections * self.rounds).max(1);
+        report.add("bytes", self.bytes).add_decimal("bytes_per_connection", self.bytes as f64 / receipts as f64);
+        report
+    }
+}

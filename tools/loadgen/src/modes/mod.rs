@@ -1,0 +1,12 @@
+//! What can be measured, one file a mode. Each has options, a `run` that blocks for a bounded time, and a result that
+//! turns into a [`Report`](crate::report::Report).
+
+pub mod echo;
+pub mod fanout;
+pub mod idle;
+mod latency;
+pub mod storm;
+mod submit;
+pub mod throughput;
+
+pub use latency::Latency;
