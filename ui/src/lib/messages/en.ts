@@ -116,7 +116,6 @@ export const en = {
     ago: (age: string) => `${age} ago`,
     medals: ['Best share of all workers', 'Second-best share', 'Third-best share'] as readonly string[],
     unnamed: '(no name)',
-    open: (name: string) => `Open ${name}`,
     dayStrip: (high: string) => `Hash rate of the last 24 hours, at most ${high}`,
     causes: {
       stale: 'stale',
