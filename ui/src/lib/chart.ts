@@ -76,7 +76,7 @@ function bestAxis(format: Format, show: boolean): uPlot.Axis {
     grid: { show: false },
     ticks: { show: false },
     size: 60,
-    values: (_chart, splits) => splits.map((value) => (isPowerOfTen(value) ? format.difficulty(value) : '')),
+    values: (_chart, splits) => splits.map((value) => (isPowerOfTen(value) ? format.powerOfTen(value) : '')),
   };
 }
 
@@ -100,5 +100,5 @@ function hashrateSeries(): uPlot.Series {
 }
 
 function bestSeries(): uPlot.Series {
-  return { label: 'best', scale: 'best', stroke: DOT, width: 0, paths: () => null, points: { show: true, size: 5, fill: DOT, stroke: '#05060b', width: 1 } };
+  return { label: 'best', scale: 'best', stroke: DOT, width: 0, paths: () => null, points: { show: true, size: 6, fill: DOT, stroke: DOT, width: 0 } };
 }

@@ -48,10 +48,11 @@ export class Format {
   /** Three significant digits and an SI prefix: 1234567 is `1.23` `M`. */
   si(value: number | null): Quantity {
     if (value === null || !Number.isFinite(value)) return { value: UNKNOWN, unit: '' };
-    const rounded = Number(Math.abs(value).toPrecision(3));
-    const step = rounded < 1000 ? 0 : Math.min(SI_PREFIXES.length - 1, Math.floor(Math.log10(rounded) / 3));
-    const scaled = value / 1000 ** step;
-    return { value: this.threeDigits(scaled), unit: SI_PREFIXES[step] ?? '' };
+    // Rounded first: 999.6 is 1.00 k, not 1000.
+    const rounded = Number(value.toPrecision(3));
+    const magnitude = Math.abs(rounded);
+    const step = magnitude < 1000 ? 0 : Math.min(SI_PREFIXES.length - 1, Math.floor(Math.log10(magnitude) / 3));
+    return { value: this.threeDigits(rounded / 1000 ** step), unit: SI_PREFIXES[step] ?? '' };
   }
 
   /** Hashes a second: `1.23` `TH/s`. Below one hash a second the figure is 0. */
@@ -74,6 +75,13 @@ export class Format {
     if (difficulty < 1e-6) return numberFormat(this.locale, { notation: 'scientific', maximumSignificantDigits: 2 }).format(difficulty);
     const { value, unit } = this.si(difficulty);
     return unit === '' ? value : `${value} ${unit}`;
+  }
+
+  /** A power of ten without needless zeros, for scales: `10 k`. */
+  powerOfTen(value: number): string {
+    const step = Math.min(SI_PREFIXES.length - 1, Math.max(0, Math.floor((Math.log10(value) + 1e-9) / 3)));
+    const scaled = numberFormat(this.locale, { maximumSignificantDigits: 1, useGrouping: false }).format(value / 1000 ** step);
+    return step === 0 ? scaled : `${scaled} ${SI_PREFIXES[step] ?? ''}`;
   }
 
   /** `3.12500000`: bitcoin with all eight places. */

@@ -226,7 +226,7 @@ class Pool {
       this.now = overview.at;
     }
     this.overview = overview;
-    this.addLivePoint({ at: overview.at, hashesPerSecond: overview.hashrates['1m'] ?? 0 });
+    this.addLivePoint({ at: overview.at, hashesPerSecond: overview.hashrates['5m'] ?? 0 });
   }
 
   private addLivePoint(point: LivePoint): void {

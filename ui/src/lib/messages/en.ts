@@ -102,7 +102,7 @@ export const en = {
     columns: {
       name: 'Worker',
       device: 'Device',
-      hashrate: 'Hash rate',
+      hashrate: 'Hash rate, 1 h',
       day: 'Last 24 h',
       difficulty: 'Difficulty',
       best: 'Best share',
