@@ -97,7 +97,7 @@ impl Link {
         origin: Instant,
         observer: &mut impl Observer,
     ) -> Result<(), LinkError> {
-        if self.phase == Phase::Connecting && !self.finish_connecting(origin, observer)? {
+        if self.phase == Phase::Connecting && !self.finish_connecting()? {
             return Ok(());
         }
         loop {
@@ -118,7 +118,7 @@ impl Link {
     }
 
     /// Whether the connection is established; then the first request is due.
-    fn finish_connecting(&mut self, origin: Instant, observer: &mut impl Observer) -> Result<bool, LinkError> {
+    fn finish_connecting(&mut self) -> Result<bool, LinkError> {
         if let Some(error) = self.stream.take_error().map_err(LinkError::Connect)? {
             return Err(LinkError::Connect(error));
         }
@@ -129,8 +129,9 @@ impl Link {
         }
         match self.protocol {
             Protocol::Echo => {
-                self.phase = Phase::Ready;
-                observer.ready(self, elapsed_ns(origin));
+                // The kernel opens connections before the server takes them: only an answer shows that it has.
+                self.phase = Phase::AwaitingJob;
+                self.outbound.extend_from_slice(b"hello\n");
             }
             Protocol::Stratum => {
                 self.phase = Phase::Subscribing;
@@ -179,6 +180,10 @@ impl Link {
 
     /// One line of the handshake.
     fn log_in(&mut self, line: &[u8]) -> Result<(), LinkError> {
+        if self.protocol == Protocol::Echo {
+            self.phase = Phase::Ready;
+            return Ok(());
+        }
         let message: Value = serde_json::from_slice(line).unwrap_or_default();
         match message["method"].as_str() {
             Some("mining.set_difficulty") => self.difficulty_seen = true,

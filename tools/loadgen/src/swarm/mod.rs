@@ -34,7 +34,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 pub enum Protocol {
     /// Stratum V1: subscribe, authorize, wait for a job.
     Stratum,
-    /// Lines answered by lines: a connection is ready once it is open.
+    /// Lines answered by lines: a connection is ready once its first line is answered.
     Echo,
 }
 
@@ -143,7 +143,7 @@ impl Target {
 
 /// What a mode wants to know. `at_ns` is the time of the wake-up.
 pub(crate) trait Observer {
-    /// The connection has its first job (or, with an echo server, is open).
+    /// The connection has its first job (with an echo server, its first answer).
     fn ready(&mut self, _link: &mut Link, _at_ns: u64) {}
     /// A line after login, without its newline.
     fn line(&mut self, _link: &mut Link, _line: &[u8], _at_ns: u64) {}
