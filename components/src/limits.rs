@@ -139,8 +139,8 @@ pub const STORE_PRUNED_PER_STEP_MAX: usize = 512;
 /// Bytes of one text in a stored row. Usernames are shorter; a node's reason for a rejection is cut.
 pub const STORE_TEXT_BYTES_MAX: usize = 1024;
 
-/// Points of one answer about the past.
-pub const HISTORY_POINTS_MAX: usize = 10_000;
+/// Points of one answer of the store about the past; the HTTP side allows fewer.
+pub const STORE_HISTORY_POINTS_MAX: usize = 10_000;
 
 /// Raw share rows read for one answer about the past, some 100 MB; aggregates answer for longer times.
 pub const HISTORY_ROWS_MAX: usize = 1 << 22;

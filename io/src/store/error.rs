@@ -1,7 +1,7 @@
 //! What can go wrong with the store, said to the operator.
 
 use std::path::PathBuf;
-use warppool_components::limits::{HISTORY_POINTS_MAX, HISTORY_ROWS_MAX, SETTING_BYTES_MAX};
+use warppool_components::limits::{HISTORY_ROWS_MAX, SETTING_BYTES_MAX, STORE_HISTORY_POINTS_MAX};
 
 /// Why the store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +105,9 @@ pub enum StoreError {
     #[error("a history needs a step of at least 1 s and an end after its start")]
     HistoryEmpty,
     /// More points than one answer may have.
-    #[error("this history has {0} points, at most {HISTORY_POINTS_MAX} are allowed: ask for longer steps or less time")]
+    #[error(
+        "this history has {0} points, at most {STORE_HISTORY_POINTS_MAX} are allowed: ask for longer steps or less time"
+    )]
     HistoryPoints(u64),
     /// More raw shares than one answer may cost.
     #[error(

@@ -7,7 +7,7 @@ use super::tables::{self, Level, SHARES, bucket_of, damaged, worker_bucket_key};
 use redb::{ReadTransaction, ReadableTable};
 use std::ops::Range;
 use std::time::Duration;
-use warppool_components::limits::{HISTORY_POINTS_MAX, HISTORY_ROWS_MAX};
+use warppool_components::limits::{HISTORY_ROWS_MAX, STORE_HISTORY_POINTS_MAX};
 use warppool_components::record::HistoryPoint;
 use warppool_components::units::UnixTime;
 use warppool_components::worker::WorkerId;
@@ -49,7 +49,7 @@ impl Steps {
         let count = to.millis().div_ceil(1000).saturating_sub(start).div_ceil(seconds);
         let count = usize::try_from(count)
             .ok()
-            .filter(|count| *count <= HISTORY_POINTS_MAX)
+            .filter(|count| *count <= STORE_HISTORY_POINTS_MAX)
             .ok_or(StoreError::HistoryPoints(count))?;
         Ok(Self { start, seconds, sums: vec![Aggregate::default(); count] })
     }
