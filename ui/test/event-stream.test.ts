@@ -4,10 +4,10 @@ import { startMock } from '../mock/server.mjs';
 import { backOffMs, EventParser, EventStream, type StreamEvent, type StreamState } from '../src/lib/event-stream';
 
 describe('the parser', () => {
-  const stream = ': hello\n\nid: 7\nevent: new_job\ndata: {"a":\ndata: 1}\n\ndata:x\r\n\r\nevent: ping\n\n';
+  const stream = ': hello\n\nid: 7\nevent: new_job\ndata: {"a":\ndata: 1}\n\ndata:x\r\ndata:y\r\n\r\nevent: ping\n\n';
   const expected = [
     { id: '7', type: 'new_job', data: '{"a":\n1}' },
-    { id: '7', type: 'message', data: 'x' },
+    { id: '7', type: 'message', data: 'x\ny' },
   ];
 
   it('reads events, comments and both line ends', () => expect(new EventParser().push(stream)).toEqual(expected));

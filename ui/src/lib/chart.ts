@@ -22,7 +22,7 @@ export function chartOptions(width: number, height: number, format: Format, onPo
   return {
     width,
     height,
-    padding: [12, width < SECOND_AXIS_FROM_PX ? 14 : 4, 0, 4],
+    padding: [12, width < SECOND_AXIS_FROM_PX ? 24 : 4, 0, 4],
     legend: { show: false },
     cursor: { points: { size: 8, fill: LINE, stroke: '#05060b' }, drag: { x: false, y: false }, y: false },
     hooks: { setCursor: [(chart) => onPoint(chart.cursor.idx ?? null)] },
