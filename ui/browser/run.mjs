@@ -239,12 +239,13 @@ test('a lost stream comes back behind its last event, and a lost pool is told', 
   const streams = mock.resumedFrom.length;
   mock.down = true;
   mock.dropStreams();
-  await watched.see('The pool does not answer');
+  await watched.see('The pool cannot show its figures');
+  await watched.see('has not published a snapshot yet. Figures are');
   await watched.see('Offline');
   await watched.picture('offline-desktop', false);
   mock.down = false;
   await watched.see('Live');
-  await watched.page.getByText('The pool does not answer').waitFor({ state: 'detached', timeout: DEADLINE_MS });
+  await watched.page.getByText('The pool cannot show its figures').waitFor({ state: 'detached', timeout: DEADLINE_MS });
   assert.match(mock.resumedFrom.slice(streams).find((id) => id !== null) ?? 'none', /^\d+$/);
   await watched.close();
 });

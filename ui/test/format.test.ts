@@ -32,6 +32,7 @@ describe('difficulties', () => {
   ])('%s is %s', (value, expected) => expect(format.difficulty(value)).toBe(expected));
 
   it.each([
+    [1e-15, '1E-15'],
     [1e-3, '0.001'],
     [1, '1'],
     [1e3, '1 k'],
@@ -43,6 +44,7 @@ describe('difficulties', () => {
 describe('durations', () => {
   it.each([
     [0, '0 sec'],
+    [0.02, '< 1 sec'],
     [59.9, '59 sec'],
     [60, '1 min'],
     [303, '5m 3s'],

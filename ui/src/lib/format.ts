@@ -79,6 +79,7 @@ export class Format {
 
   /** A power of ten without needless zeros, for scales: `10 k`. */
   powerOfTen(value: number): string {
+    if (value < 0.001) return numberFormat(this.locale, { notation: 'scientific', maximumSignificantDigits: 1 }).format(value);
     const step = Math.min(SI_PREFIXES.length - 1, Math.max(0, Math.floor((Math.log10(value) + 1e-9) / 3)));
     const scaled = numberFormat(this.locale, { maximumSignificantDigits: 1, useGrouping: false }).format(value / 1000 ** step);
     return step === 0 ? scaled : `${scaled} ${SI_PREFIXES[step] ?? ''}`;
@@ -112,6 +113,7 @@ export class Format {
   /** A span in its two largest units, `3d 4h` or `5m 3s`; one unit from 30 days on, `2.4 years` from one year on. */
   duration(seconds: number | null): string {
     if (seconds === null || !Number.isFinite(seconds) || seconds < 0) return UNKNOWN;
+    if (seconds > 0 && seconds < 1) return `< ${this.age(1)}`;
     const whole = Math.floor(seconds);
     const index = SPAN_UNITS.findIndex((unit) => whole >= unit.seconds);
     const large = SPAN_UNITS[index];

@@ -22,12 +22,6 @@ const LIVE_POINT_SECONDS = 5;
 const BLOCKS_FIRST = 10;
 const FLASH_SECONDS = 60;
 
-/** Shares of the last second, as the stream told them. */
-export interface ShareFlow {
-  accepted: number;
-  rejected: number;
-}
-
 /** A block that was found while the page was open. */
 export interface FoundBlock {
   height: number;
@@ -41,7 +35,6 @@ class Pool {
   blocks = $state.raw<api.BlocksPage | null>(null);
   medals = $state.raw<readonly string[]>([]);
   livePoints = $state.raw<readonly LivePoint[]>([]);
-  shareFlow = $state.raw<ShareFlow | null>(null);
   foundBlock = $state.raw<FoundBlock | null>(null);
   /** The pool's clock in seconds; ages are against it, whatever the browser's clock says. */
   now = $state(Date.now() / 1000);
@@ -168,7 +161,6 @@ class Pool {
   private takeShares(event: StreamEvent): void {
     const shares = this.parse(event, api.sharesAcceptedShape);
     if (!shares) return;
-    this.shareFlow = shares;
     if (this.overview) {
       const known = this.overview.shares;
       this.overview = {

@@ -20,6 +20,7 @@ export const en = {
 
   banner: {
     offlineTitle: 'The pool does not answer',
+    refusedTitle: 'The pool cannot show its figures',
     offline: (age: string) => `Figures are ${age} old. Trying again until it does.`,
     offlineNever: 'Nothing was received yet. Trying again until it answers.',
     staleTitle: 'Figures are old',
@@ -47,7 +48,6 @@ export const en = {
     haltedDetail: 'The pool has no work to hand out',
     sharesAccepted: 'Shares accepted',
     sharesRejected: 'Rejected',
-    sharesLive: (count: string) => `+${count} in the last second`,
     blocksFound: 'Blocks found',
     blocksNone: 'The first one is still out there',
     blockLast: (age: string) => `Last one ${age} ago`,
@@ -56,7 +56,6 @@ export const en = {
   ladder: {
     title: 'Best share',
     explain: 'Each rung is ten times rarer. At the top stands a block.',
-    best: 'Best ever',
     now: 'Since start',
     network: 'Block',
     factor: (factor: string) => `A block needs a share ${factor} times better`,
@@ -67,7 +66,6 @@ export const en = {
   },
 
   odds: {
-    title: 'Odds',
     today: 'Chance of a block within a day',
     oneIn: (count: string) => `1 in ${count}`,
     none: 'None while nothing mines',
@@ -82,7 +80,6 @@ export const en = {
     ranges: { 1: '1 h', 6: '6 h', 24: '24 h' } as Record<number, string>,
     rangesLabel: 'Time span',
     rangeNames: { 1: 'Last hour', 6: 'Last 6 hours', 24: 'Last 24 hours' } as Record<number, string>,
-    hashrate: 'Hash rate',
     best: 'Best share',
     loading: 'Loading history',
     failed: 'The history could not be loaded.',
@@ -115,7 +112,6 @@ export const en = {
     never: 'never',
     ago: (age: string) => `${age} ago`,
     medals: ['Best share of all workers', 'Second-best share', 'Third-best share'] as readonly string[],
-    unnamed: '(no name)',
     dayStrip: (high: string) => `Hash rate of the last 24 hours, at most ${high}`,
     causes: {
       stale: 'stale',
@@ -136,14 +132,11 @@ export const en = {
 
   worker: {
     close: 'Close',
-    back: 'All workers',
     notFound: 'No such worker is known. It may have been forgotten, or its name was changed.',
     loading: 'Loading worker',
     address: 'Address',
     device: 'Device',
     userAgent: 'Firmware',
-    connections: 'Connections',
-    firstSeen: 'First seen',
     lastShare: 'Last share',
     difficulty: 'Difficulty',
     bestEver: 'Best share ever',
@@ -172,19 +165,16 @@ export const en = {
     waitingTitle: 'Waiting for the node',
     waiting: 'There is no job yet. As soon as the node hands out a template, miners get work and it is shown here.',
     block: (height: string) => `Block ${height}`,
-    age: 'Age',
     transactions: 'Transactions',
     fees: 'Fees',
     reward: 'Reward',
     weight: 'Weight',
-    weightOf: (share: string) => `${share} of the limit`,
     tag: 'Coinbase tag',
     difficulty: 'Network difficulty',
     previous: 'Builds on',
     id: 'Job',
     subsidyOnly: 'Subsidy only',
     subsidyOnlyHint: 'Made the moment the new tip was seen; the full template follows.',
-    version: 'Version',
   },
 
   blocks: {
@@ -203,7 +193,6 @@ export const en = {
     title: 'Bitcoin node',
     health: { starting: 'Starting', ready: 'Ready', syncing: 'Synchronising', wrong_chain: 'Wrong network', lost: 'Lost' } as Record<string, string>,
     height: 'Height',
-    difficulty: 'Network difficulty',
     networkHashrate: 'Network hash rate',
     share: 'Our part of it',
     since: (duration: string) => `for ${duration}`,
