@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod config;
 pub mod runtime;
 pub mod schedule;
 pub mod world;

@@ -1,0 +1,159 @@
+//! The command line of `warppool`.
+
+use crate::config::Sources;
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Bitcoin solo-mining pool.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "warppool", version, about, propagate_version = true, subcommand_required = true)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command of `warppool`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Run the pool against your Bitcoin node.
+    Run(Run),
+    /// Show it without a node: simulated regtest node, simulated miners, real Stratum.
+    Demo(Demo),
+    /// Print every problem of a configuration; exit status 1 when there is one.
+    CheckConfig(CheckConfig),
+    /// Commands about the configuration.
+    Config {
+        /// Which one.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+/// A command of `warppool config`.
+#[derive(Subcommand, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigCommand {
+    /// Print a commented config.toml with every key and its default.
+    Default,
+}
+
+/// Arguments of `warppool run`.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The file of secrets, mode 0600; without it, secrets.toml beside the configuration file, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub secrets: Option<PathBuf>,
+    /// Override a key of the configuration; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Run {
+    /// The sources of the configuration.
+    pub fn sources(&self) -> Sources {
+        Sources::of_process(Some(self.config.clone()), self.secrets.clone(), self.set.clone())
+    }
+}
+
+/// Arguments of `warppool demo`.
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    /// Stop counting after so many accepted blocks.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub blocks: Option<u32>,
+    /// End after the blocks of --blocks (3 when not given) and print a table of what happened.
+    #[arg(long)]
+    pub exit: bool,
+    /// With --exit: fail when the blocks are not there after so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+    /// Simulated miners, spread over the device classes.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub miners: u16,
+    /// Where miners connect; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Where the dashboard is; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub dashboard: SocketAddr,
+}
+
+impl Demo {
+    /// After how many accepted blocks to end, if at all.
+    pub fn blocks_until_exit(&self) -> Option<u32> {
+        self.exit.then(|| self.blocks.unwrap_or(3))
+    }
+
+    /// How long to wait for them.
+    pub fn time_limit(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+}
+
+/// Arguments of `warppool check-config`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckConfig {
+    /// The configuration file; without it, the one in $XDG_CONFIG_HOME/warppool or /etc/warppool.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The file of secrets; without it, secrets.toml beside the configuration file, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub secrets: Option<PathBuf>,
+    /// Override a key of the configuration; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl CheckConfig {
+    /// The sources of the configuration.
+    pub fn sources(&self) -> Sources {
+        let default = || crate::config::paths::Directories::from_environment().config_file();
+        let config = self.file.clone().unwrap_or_else(default);
+        Sources::of_process(Some(config), self.secrets.clone(), self.set.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_of_the_book_are_understood() {
+        let line =
+            "warppool run --config pool.toml --secrets s.toml --set node.network=regtest --set logging.json=false";
+        let Ok(Command::Run(run)) = parse(line) else { panic!("run") };
+        assert_eq!(run.sources().overrides, ["node.network=regtest", "logging.json=false"]);
+        let Ok(Command::Demo(demo)) = parse("warppool demo --blocks 3 --exit --timeout 30") else { panic!("demo") };
+        assert_eq!((demo.blocks_until_exit(), demo.time_limit()), (Some(3), Duration::from_secs(30)));
+        let Ok(Command::Demo(demo)) = parse("warppool demo") else { panic!("demo") };
+        assert_eq!((demo.blocks_until_exit(), demo.timeout, demo.miners), (None, 60, 4));
+        assert!(matches!(parse("warppool check-config"), Ok(Command::CheckConfig(CheckConfig { file: None, .. }))));
+        assert!(matches!(parse("warppool config default"), Ok(Command::Config { command: ConfigCommand::Default })));
+    }
+
+    #[test]
+    fn wrong_usage_exits_with_two() {
+        for line in
+            ["warppool", "warppool run", "warppool demo --miners 0", "warppool fly", "warppool demo --listen 3333"]
+        {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), i32::from(crate::cli::exit_code::WRONG_USAGE), "{line}");
+        }
+    }
+}

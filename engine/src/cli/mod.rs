@@ -1,0 +1,11 @@
+//! The operator's commands as far as they are pure: arguments, `check-config`, `config default`, exit codes.
+//!
+//! Running the pool and the demonstration is not here.
+
+pub mod arguments;
+mod check_config;
+mod config_default;
+pub mod exit_code;
+
+pub use check_config::check_config;
+pub use config_default::config_default;
