@@ -101,6 +101,11 @@ impl Orders {
         });
     }
 
+    /// The latest template came too late to be of use: what it was on may be wanted again.
+    pub(super) fn forget_latest(&self) {
+        self.order(|state| state.fetched = None);
+    }
+
     /// A newer template is wanted now.
     pub(super) fn refresh(&self) {
         self.order(|state| state.refresh = true);

@@ -153,21 +153,28 @@ impl Shared {
         self.stop.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    /// A node's tip, and what follows from it.
-    fn tip(&self, node: usize, tip: Tip) {
-        let effect = self.source.tip(node, tip);
-        self.after(&effect);
+    /// A node's tip, asked for while it was `before`, and what follows from it.
+    fn tip(&self, node: usize, tip: Tip, before: Option<Hash256>) {
+        let effect = self.source.tip(node, tip, before);
+        self.after(node, &effect);
     }
 
     /// A node's template, and what follows from it.
     fn template(&self, node: usize, template: Template) {
         let effect = self.source.template(node, template);
-        self.after(&effect);
+        if effect.was_late {
+            self.nodes[node].orders.forget_latest();
+        }
+        self.after(node, &effect);
     }
 
-    fn after(&self, effect: &Effect) {
+    fn after(&self, node: usize, effect: &Effect) {
         if effect.tip_changed {
             self.follow.look();
+        }
+        if effect.was_late {
+            // A full queue means that a look is due anyway.
+            let _ = self.nodes[node].wakes.try_send(Wake::Look);
         }
     }
 

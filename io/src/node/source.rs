@@ -38,6 +38,8 @@ struct Inner {
 pub(super) struct Effect {
     /// The pool works on another tip now.
     pub(super) tip_changed: bool,
+    /// What was said came too late and was passed over; the node is to be asked anew.
+    pub(super) was_late: bool,
 }
 
 impl Source {
@@ -97,14 +99,21 @@ impl Source {
         });
     }
 
-    /// The node's tip.
-    pub(super) fn tip(&self, node: usize, tip: Tip) -> Effect {
-        self.change(|inner, now| inner.work.tip(node, tip, now))
+    /// The node's tip, asked for while it was `before`.
+    pub(super) fn tip(&self, node: usize, tip: Tip, before: Option<Hash256>) -> Effect {
+        let mut was_late = false;
+        let effect = self.change(|inner, now| {
+            was_late = !inner.work.is_fresh(node, &tip, before);
+            if was_late { None } else { inner.work.tip(node, tip, now) }
+        });
+        Effect { was_late, ..effect }
     }
 
     /// A checked template. It is a sign of life, too: a node can be too busy for small questions, and still work.
     pub(super) fn template(&self, node: usize, template: Template) -> Effect {
-        self.change(|inner, now| {
+        let mut was_late = false;
+        let effect = self.change(|inner, now| {
+            was_late = !inner.work.is_timely(node, &template);
             let view = &mut inner.views[node];
             view.template_error = None;
             if view.standing != Standing::Ready {
@@ -114,7 +123,8 @@ impl Source {
             // Whatever empty work that would give, the full one follows in the same breath.
             let before = inner.work.set_usable(node, true, now);
             inner.work.template(node, template, now).or(before)
-        })
+        });
+        Effect { was_late, ..effect }
     }
 
     /// There was no template, or it was refused.
@@ -201,7 +211,7 @@ impl Source {
             }
             self.tell_status(&mut inner, now);
         }
-        Effect { tip_changed }
+        Effect { tip_changed, was_late: false }
     }
 
     fn tell_status(&self, inner: &mut Inner, now: UnixTime) {

@@ -124,7 +124,7 @@ impl Watcher<'_> {
         };
         self.last_best = Some(header.tip.hash);
         self.shared.nodes[self.node].orders.want_tip(header.tip.hash);
-        self.shared.tip(self.node, header.tip);
+        self.shared.tip(self.node, header.tip, known);
         tracing::debug!(node = self.node, height = header.tip.height, tip = %header.tip.hash, "new tip");
         Ok(true)
     }

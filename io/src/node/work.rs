@@ -73,6 +73,23 @@ impl Work {
         if self.choose() { self.empty_work(now) } else { None }
     }
 
+    /// Whether a word of the node about its tip is still worth something: it was asked for while the tip was
+    /// `before`, and since then nothing newer has come another way.
+    pub(super) fn is_fresh(&self, node: usize, tip: &Tip, before: Option<Hash256>) -> bool {
+        let present = self.tips[node].present.map(|present| present.hash);
+        present == before || present == Some(tip.hash)
+    }
+
+    /// Whether a template can be of use: it is on the node's tip, or on a higher one that it is the first to tell
+    /// of. A lower or equal one may have been overtaken by the watcher; if not, the watcher will find it.
+    pub(super) fn is_timely(&self, node: usize, template: &Template) -> bool {
+        let tips = &self.tips[node];
+        tips.present.is_none_or(|tip| {
+            tip.hash == template.previous_block
+                || template.height > tip.height + 1 && !tips.former.contains(&template.previous_block)
+        })
+    }
+
     /// The node's tip. Gives work at once when it is a new one for the pool.
     pub(super) fn tip(&mut self, node: usize, tip: Tip, now: UnixTime) -> Option<Arc<Template>> {
         self.tips[node].move_to(tip);
@@ -81,11 +98,10 @@ impl Work {
 
     /// A checked template of the node. Gives it back, numbered, when it is to be handed out.
     pub(super) fn template(&mut self, node: usize, template: Template, now: UnixTime) -> Option<Arc<Template>> {
-        let tips = &mut self.tips[node];
-        if tips.former.contains(&template.previous_block) {
-            // It was asked for before the tip changed.
+        if !self.is_timely(node, &template) {
             return None;
         }
+        let tips = &mut self.tips[node];
         if tips.present.is_none_or(|tip| tip.hash != template.previous_block) {
             tips.move_to(tip_under(&template));
         }
@@ -241,6 +257,17 @@ mod tests {
         work.template(0, template(tip(1, 100)), NOW).expect("work");
         assert_eq!(kind_and_tip(work.template(0, template(tip(2, 101)), NOW)), Some((FULL, 2)));
         assert_eq!(kind_and_tip(work.tip(0, tip(2, 101), NOW)), None, "already worked on");
+    }
+
+    #[test]
+    fn late_words_do_not_move_the_tip_back() {
+        let mut work = ready(1);
+        work.tip(0, tip(1, 100), NOW);
+        work.template(0, template(tip(2, 101)), NOW).expect("work");
+        assert!(!work.is_fresh(0, &tip(1, 100), None), "asked for before the template told of a newer tip");
+        assert!(work.is_fresh(0, &tip(3, 102), Some(tip(2, 101).hash)));
+        assert_eq!(kind_and_tip(work.tip(0, tip(4, 103), NOW)), Some((EMPTY, 4)));
+        assert_eq!(kind_and_tip(work.template(0, template(tip(3, 102)), NOW)), None, "overtaken, though never seen");
     }
 
     #[test]
