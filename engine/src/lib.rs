@@ -7,6 +7,9 @@
 
 pub mod cli;
 pub mod config;
+pub mod demo;
+pub mod logging;
+pub mod run;
 pub mod runtime;
 pub mod schedule;
 pub mod world;

@@ -1,1 +1,331 @@
-//! Everything impure around the engine.
+//! Everything impure around the engine: clocks, sockets, node, store, HTTP, log.
+//!
+//! One thread turns the event loop: wait for sockets, take what the node's threads left, tick, carry out the outbox.
+//! Found blocks go to the nodes before anything else happens. The store's and the HTTP side's queues are bounded and
+//! never waited for: what the store does not take now is merged and offered again.
+
+mod history;
+mod measure;
+mod pending;
+mod stop;
+
+use crate::Engine;
+use crate::world::needs_resubmission;
+use crossbeam::channel::{self, Receiver, Sender};
+use history::StoreHistory;
+use measure::Measures;
+use pending::PendingRecords;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use warppool_admin::{AdminHandle, AdminOptions, Publisher};
+use warppool_components::block::BlockState;
+use warppool_components::inbox::{Command, Inbox, Now};
+use warppool_components::limits::NODE_EVENTS_QUEUED_MAX;
+use warppool_components::node::{NodeEvent, NodeHealth};
+use warppool_components::outbox::{NoticeLevel, Outbox};
+use warppool_components::record::{BlockRow, Restored};
+use warppool_components::settings::Settings;
+use warppool_components::snapshot::Snapshot;
+use warppool_components::units::{Instant, UnixTime};
+use warppool_io::node::{self, NodeHandle, NodeOptions};
+use warppool_io::store::{self, Store, StoreOptions};
+use warppool_net::sockets::{ListenOptions, Sockets};
+
+pub use stop::{Reload, Signals, Stop};
+
+/// Longest time the loop waits for sockets, so that a stop is noticed even if its wake-up is lost.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How long what was written last may take to reach the miners when the pool stops.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// All that a pool is made of.
+#[derive(Debug)]
+pub struct PoolOptions {
+    /// The engine's settings.
+    pub settings: Settings,
+    /// Where miners are served.
+    pub listen: ListenOptions,
+    /// The nodes.
+    pub node: NodeOptions,
+    /// The store.
+    pub store: StoreOptions,
+    /// HTTP.
+    pub admin: AdminOptions,
+    /// Name of the profile, for people.
+    pub profile: String,
+    /// Core on which the engine's thread is pinned.
+    pub engine_core: Option<usize>,
+}
+
+/// Why a pool cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// The miners' side.
+    #[error(transparent)]
+    Net(#[from] warppool_net::sockets::NetError),
+    /// The node's side.
+    #[error(transparent)]
+    Node(#[from] node::NodeError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// HTTP.
+    #[error(transparent)]
+    Admin(#[from] warppool_admin::AdminError),
+}
+
+/// A pool that listens and is ready to run on the thread that calls [`Pool::run`].
+pub struct Pool {
+    engine: Engine,
+    sockets: Sockets,
+    node: NodeHandle,
+    node_events: Receiver<NodeEvent>,
+    store: Store,
+    pending: PendingRecords,
+    admin: AdminHandle,
+    publisher: Publisher,
+    watcher: Option<Sender<Arc<Snapshot>>>,
+    measures: Measures,
+    clock: Clock,
+    stop: Stop,
+    profile: String,
+    engine_core: Option<usize>,
+}
+
+impl Pool {
+    /// Opens the store, binds the listeners, starts the node's and the HTTP side's threads.
+    ///
+    /// # Errors
+    /// [`PoolError`] of the part that cannot start. A node that is down is no error.
+    pub fn start(options: PoolOptions) -> Result<Self, PoolError> {
+        let clock = Clock::start();
+        let sockets = Sockets::bind(&options.listen)?;
+        let (store, mut restored) = store::open(options.store)?;
+        let history = Arc::new(StoreHistory(store.reader()));
+        let (admin, publisher) = warppool_admin::start(options.admin, history)?;
+        let (sender, node_events) = channel::bounded(NODE_EVENTS_QUEUED_MAX);
+        let waker = sockets.waker();
+        let node = node::start(options.node, move |event| {
+            // A full queue means that the engine has not turned for minutes; templates and states come again.
+            if sender.try_send(event).is_err() {
+                tracing::error!("the engine does not take the node's news");
+            }
+            if let Err(error) = waker.wake() {
+                tracing::error!("cannot wake the engine: {error}");
+            }
+        })?;
+        take_up_blocks(&node, &mut restored);
+        let engine = Engine::new(options.settings, clock.seed(), restored, clock.now());
+        let pending = PendingRecords::new(store.writer());
+        let stop = Stop::new(sockets.waker());
+        let measures = Measures::default();
+        Ok(Self {
+            engine,
+            sockets,
+            node,
+            node_events,
+            store,
+            pending,
+            admin,
+            publisher,
+            watcher: None,
+            measures,
+            clock,
+            stop,
+            profile: options.profile,
+            engine_core: options.engine_core,
+        })
+    }
+
+    /// Where miners are served.
+    pub fn miner_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.local_addresses()
+    }
+
+    /// Where HTTP is served.
+    pub fn dashboard_addresses(&self) -> Vec<SocketAddr> {
+        self.admin.addresses()
+    }
+
+    /// The means to end or reload this pool from another thread.
+    pub fn stop_handle(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Snapshots as they are published. Those that nobody takes in time are left out.
+    pub fn watch(&mut self) -> Receiver<Arc<Snapshot>> {
+        let (sender, receiver) = channel::bounded(1);
+        self.watcher = Some(sender);
+        receiver
+    }
+
+    /// Serves until it is told to stop, then writes everything down.
+    ///
+    /// # Errors
+    /// [`PoolError`] when the event loop fails, or the last rows cannot be saved.
+    pub fn run(mut self) -> Result<(), PoolError> {
+        pin(self.engine_core);
+        let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
+        let mut health = NodeHealth::Starting;
+        loop {
+            let wait = self.wait(outbox.wake_at);
+            self.sockets.receive(Some(wait), &mut inbox)?;
+            let stopping = self.stop.is_asked();
+            self.gather(&mut inbox, &mut health, stopping);
+            self.turn(&mut inbox, &mut outbox);
+            if stopping {
+                return self.end(&mut inbox, &mut outbox);
+            }
+        }
+    }
+
+    /// How long nothing is due.
+    fn wait(&self, wake_at: Option<Instant>) -> Duration {
+        let now = self.clock.now().instant;
+        let due = wake_at.map_or(WAIT_MAX, |at| at.since(now)).min(WAIT_MAX);
+        if self.pending.is_waiting() { due.min(pending::RETRY) } else { due }
+    }
+
+    /// What reached the pool beside sockets.
+    fn gather(&mut self, inbox: &mut Inbox, health: &mut NodeHealth, stopping: bool) {
+        while let Ok(event) = self.node_events.try_recv() {
+            if let NodeEvent::Status(status) = &event {
+                report_health(health, status.health, &status.message);
+            }
+            inbox.node.push(event);
+        }
+        if let Some(Reload { settings }) = self.stop.take_reload() {
+            self.sockets.set_connections_max(settings.connections_max);
+            inbox.commands.push(Command::Reload(Box::new(settings)));
+        }
+        if stopping {
+            inbox.commands.push(Command::Shutdown);
+        }
+    }
+
+    /// One tick, and what it wants done: blocks first.
+    fn turn(&mut self, inbox: &mut Inbox, outbox: &mut Outbox) {
+        let received_at = self.clock.now();
+        let tip_is_new = inbox.node.iter().any(|event| matches!(event, NodeEvent::Template(_)));
+        self.engine.tick(received_at, inbox, outbox);
+        let ticked_at = self.clock.now();
+        for block in outbox.blocks.drain(..) {
+            self.node.submit(block);
+        }
+        let report = self.sockets.send(outbox);
+        let sent_at = self.clock.now();
+        self.measures.tick(received_at.instant, ticked_at.instant, sent_at.instant, outbox.shares);
+        if tip_is_new && outbox.new_tip {
+            self.measures.tip(received_at.instant, ticked_at.instant, sent_at.instant);
+        }
+        if report.slow_readers > 0 {
+            tracing::info!("{} miners do not read what they are sent and are dropped", report.slow_readers);
+        }
+        self.pending.offer(&mut outbox.records, sent_at.instant);
+        outbox.notices.drain(..).for_each(|notice| log(notice.level, &notice.text));
+        outbox.events.drain(..).for_each(|event| self.publisher.event(event));
+        self.publish(outbox);
+    }
+
+    fn publish(&mut self, outbox: &mut Outbox) {
+        let Some(mut snapshot) = outbox.snapshot.take() else { return };
+        snapshot.runtime = self.measures.snapshot();
+        snapshot.runtime.store_lag_seconds = self.pending.lag(self.clock.now().instant).as_secs_f64();
+        snapshot.runtime.store_rows_dropped = self.pending.rows_dropped();
+        snapshot.runtime.store_commit_seconds = measure::commits(&self.pending.commits());
+        snapshot.runtime.listeners = self.sockets.local_addresses().iter().map(SocketAddr::to_string).collect();
+        snapshot.runtime.profile.clone_from(&self.profile);
+        let snapshot = Arc::from(snapshot);
+        if let Some(watcher) = &self.watcher {
+            // A watcher that is busy or gone misses this one.
+            let _ = watcher.try_send(Arc::clone(&snapshot));
+        }
+        self.publisher.publish(snapshot);
+    }
+
+    /// Miners are gone by now; what is left to write is written.
+    fn end(mut self, inbox: &mut Inbox, outbox: &mut Outbox) -> Result<(), PoolError> {
+        inbox.clear();
+        self.sockets.receive(Some(FAREWELL.min(Duration::from_millis(1))), inbox)?;
+        inbox.clear();
+        outbox.clear();
+        self.pending.flush(FAREWELL);
+        self.node.stop();
+        self.admin.stop();
+        self.store.close()?;
+        tracing::info!("the pool has stopped; everything is saved");
+        Ok(())
+    }
+}
+
+/// Blocks of the store whose fate is open: journaled ones are submitted again, all are followed.
+fn take_up_blocks(node: &NodeHandle, restored: &mut Restored) {
+    for BlockRow { hash, height, state, raw, .. } in &mut restored.blocks {
+        let raw = raw.take();
+        match raw {
+            Some(raw) if needs_resubmission(state) => {
+                tracing::info!("block {hash} at height {height} has no final answer yet: submitting again");
+                node.resubmit(*hash, raw);
+            }
+            _ if matches!(state, BlockState::Rejected(_)) => {}
+            _ => node.follow(*hash),
+        }
+    }
+}
+
+fn report_health(known: &mut NodeHealth, now: NodeHealth, message: &str) {
+    if *known == now {
+        return;
+    }
+    *known = now;
+    match now {
+        NodeHealth::Ready => tracing::info!("the node is ready"),
+        NodeHealth::Starting => {}
+        NodeHealth::Syncing | NodeHealth::WrongChain | NodeHealth::Lost => tracing::warn!("no work: {message}"),
+    }
+}
+
+fn log(level: NoticeLevel, text: &str) {
+    match level {
+        NoticeLevel::Debug => tracing::debug!("{text}"),
+        NoticeLevel::Info => tracing::info!("{text}"),
+        NoticeLevel::Warn => tracing::warn!("{text}"),
+    }
+}
+
+fn pin(core: Option<usize>) {
+    let Some(id) = core else { return };
+    if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
+        tracing::warn!("the engine cannot be pinned to core {id}: this machine does not allow it");
+    }
+}
+
+/// Both clocks. The wall clock may jump; ticks go by the other.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    started_at: std::time::Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { started_at: std::time::Instant::now() }
+    }
+
+    fn now(&self) -> Now {
+        let nanos = u64::try_from(self.started_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // The engine's clock starts above zero, so that "since the beginning of time" is in the past.
+        let instant = Instant(nanos.saturating_add(1));
+        Now { instant, unix: UnixTime::from_millis(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)) }
+    }
+
+    /// A number that differs from one start to the next.
+    fn seed(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        let mut hasher = std::hash::RandomState::new().build_hasher();
+        hasher.write_u64(self.now().unix.millis());
+        hasher.finish()
+    }
+}

@@ -145,9 +145,9 @@ impl Outputs<'_> {
     }
 }
 
-/// Newest first.
+/// Highest first, as the store lists them.
 fn blocks(rows: &Query<&BlockRow>) -> Arc<[BlockRow]> {
     let mut blocks: Vec<&BlockRow> = rows.iter().collect();
-    blocks.sort_by(|one, other| other.found_at.cmp(&one.found_at).then(other.height.cmp(&one.height)));
+    blocks.sort_by_key(|row| std::cmp::Reverse((row.height, row.hash.to_display())));
     blocks.into_iter().take(BLOCKS_IN_SNAPSHOT_MAX).cloned().collect()
 }

@@ -1,0 +1,98 @@
+//! `warppool demo`: the whole pool without a node, in one process.
+//!
+//! A simulated regtest node that speaks Core's RPC and ZMQ and judges every block, a real pool, and simulated miners
+//! of several device classes that really hash and speak Stratum over loopback sockets. Only the difficulty is small.
+
+mod report;
+mod scene;
+mod view;
+
+use crate::cli::arguments::Demo;
+use crate::cli::exit_code;
+use crate::logging::{self, LogOptions};
+use crate::runtime::Signals;
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+use scene::{Failure, Scene};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use view::View;
+use warppool_components::snapshot::Snapshot;
+
+/// Longest time without a look at the miners.
+const REFRESH: Duration = Duration::from_millis(500);
+
+/// Runs the demonstration; the result is the exit status.
+pub fn demo(arguments: &Demo) -> u8 {
+    logging::start(LogOptions { filter: "warn", json: false });
+    match play(arguments) {
+        Ok(()) => exit_code::DONE,
+        Err(reason) => {
+            tell(&format!("The demonstration failed: {reason}"));
+            exit_code::FAILED
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the operator reads it")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+fn play(arguments: &Demo) -> Result<(), Failure> {
+    let (mut scene, snapshots) = Scene::open(arguments)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&interrupted);
+    let signals = Signals::listen(move || heard.store(true, Ordering::Release), || {})?;
+    let mut view = View::new(&scene);
+    let outcome = watch(arguments, &scene, &snapshots, &mut view, &interrupted);
+    view.end();
+    scene.close_miners();
+    let last = outcome?;
+    let table = report::table(&last, &scene);
+    let faults = report::faults(&last, &scene);
+    scene.close()?;
+    drop(signals);
+    print(&table);
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ").into()) }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+/// Shows what happens until it is over; gives the last picture.
+fn watch(
+    arguments: &Demo,
+    scene: &Scene,
+    snapshots: &Receiver<Arc<Snapshot>>,
+    view: &mut View,
+    interrupted: &AtomicBool,
+) -> Result<Arc<Snapshot>, String> {
+    let deadline = Instant::now() + arguments.time_limit();
+    let mut last = Arc::new(Snapshot::default());
+    loop {
+        match snapshots.recv_timeout(REFRESH) {
+            Ok(snapshot) => last = snapshot,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err("the pool has stopped by itself".into()),
+        }
+        view.show(scene, &last);
+        if interrupted.load(Ordering::Acquire) {
+            return Ok(last);
+        }
+        let Some(wanted) = arguments.blocks_until_exit() else { continue };
+        if last.pool.blocks_found >= u64::from(wanted) {
+            return Ok(last);
+        }
+        if Instant::now() >= deadline {
+            let found = last.pool.blocks_found;
+            return Err(format!(
+                "{found} of {wanted} blocks were accepted within {} s; {}",
+                arguments.timeout,
+                report::excuse(&last, scene)
+            ));
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The program `warppool`.
+
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use warppool_engine::cli::arguments::{Cli, Command, ConfigCommand};
+use warppool_engine::cli::{check_config, config_default, exit_code};
+use warppool_engine::{demo, run};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::CheckConfig(arguments) => {
+            finish(check_config(&arguments.sources(), &mut io::stdout(), &mut io::stderr()))
+        }
+        Command::Config { command: ConfigCommand::Default } => {
+            finish(io::stdout().write_all(config_default().as_bytes()).map(|()| exit_code::DONE))
+        }
+    };
+    ExitCode::from(outcome)
+}
+
+/// An output that nobody reads any more is no failure worth a message.
+fn finish(outcome: io::Result<u8>) -> u8 {
+    outcome.unwrap_or(exit_code::FAILED)
+}

@@ -1,0 +1,150 @@
+//! `warppool run`: the pool of a configuration, until it is told to stop.
+
+use crate::cli::arguments::Run;
+use crate::cli::exit_code;
+use crate::config::profile::Caps;
+use crate::config::{Config, Loaded, NodeEndpoint, Secrets, Sources, changes, load};
+use crate::logging::{self, LogOptions};
+use crate::runtime::{Pool, PoolOptions, Reload, Signals, Stop};
+use warppool_admin::AdminOptions;
+use warppool_io::node::{Endpoint, NodeOptions, Secret};
+use warppool_io::store::StoreOptions;
+use warppool_net::sockets::ListenOptions;
+
+/// Memory for pages of the store's file.
+const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Connections that may wait to be accepted.
+pub(crate) const LISTEN_BACKLOG: u32 = 4096;
+
+/// Runs the pool; the result is the exit status.
+pub fn run(arguments: &Run) -> u8 {
+    let sources = arguments.sources();
+    let loaded = match load(&sources) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            problems.0.iter().for_each(|problem| report(&problem.to_string()));
+            return exit_code::BAD_CONFIGURATION;
+        }
+    };
+    let logging = &loaded.config.logging;
+    logging::start(LogOptions { filter: if logging.debug { "debug" } else { "info" }, json: logging.json });
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    match serve(&loaded, sources) {
+        Ok(()) => exit_code::DONE,
+        Err(error) => {
+            tracing::error!("{error}");
+            exit_code::FAILED
+        }
+    }
+}
+
+/// Before there is a log.
+#[expect(clippy::print_stderr, reason = "the operator reads it")]
+fn report(text: &str) {
+    eprintln!("{text}");
+}
+
+fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Error>> {
+    let Loaded { config, secrets, .. } = loaded;
+    let caps = config.caps();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(caps.rayon_threads)
+        .thread_name(|n| format!("hash-{n}"))
+        .build_global()?;
+    let pool = Pool::start(options(config, secrets, &caps))?;
+    for address in pool.miner_addresses() {
+        tracing::info!("miners connect to stratum+tcp://{address}");
+    }
+    for address in pool.dashboard_addresses() {
+        tracing::info!("the dashboard is at http://{address}/");
+    }
+    let (stop, reloading) = (pool.stop_handle(), pool.stop_handle());
+    let mut current = config.clone();
+    let signals = Signals::listen(move || stop.ask(), move || reload(&mut current, &sources, &reloading))?;
+    let outcome = pool.run();
+    drop(signals);
+    Ok(outcome?)
+}
+
+/// Reads the configuration again. One with a mistake changes nothing.
+fn reload(current: &mut Config, sources: &Sources, stop: &Stop) {
+    match load(sources) {
+        Ok(loaded) => {
+            let changed = changes(current, &loaded.config);
+            tracing::info!("configuration read again; changed now: {}", list(&changed.live));
+            if !changed.needs_restart.is_empty() {
+                tracing::warn!("these keys need a restart: {}", list(&changed.needs_restart));
+            }
+            stop.reload(Reload { settings: loaded.config.settings() });
+            *current = loaded.config;
+        }
+        Err(problems) => {
+            tracing::error!("the configuration was not changed, because the file has mistakes");
+            problems.0.iter().for_each(|problem| tracing::error!("{problem}"));
+        }
+    }
+}
+
+fn list(keys: &[&str]) -> String {
+    if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
+}
+
+/// The parts of a configured pool.
+fn options(config: &Config, secrets: &Secrets, caps: &Caps) -> PoolOptions {
+    PoolOptions {
+        settings: config.settings_with(caps),
+        listen: ListenOptions {
+            addresses: vec![config.server.pool_listen.to_string()],
+            connections_max: caps.connections_max,
+            backlog: LISTEN_BACKLOG,
+        },
+        node: NodeOptions {
+            network: config.node.network,
+            nodes: config.node.endpoints().map(|node| endpoint(node, secrets)).collect(),
+            template_refresh: config.node.template_refresh,
+            poll_interval: config.node.poll_interval,
+            empty_job_on_new_tip: config.node.empty_job_on_new_tip,
+        },
+        store: StoreOptions {
+            path: config.store_path(),
+            flush_interval: config.store.flush_interval,
+            cache_bytes: STORE_CACHE_BYTES,
+            shares_raw_kept: caps.raw_shares_kept,
+            // "For ever" is longer than anybody counts.
+            shares_5min_kept: config.five_minute_sums_kept().unwrap_or(std::time::Duration::from_secs(u64::MAX / 4000)),
+            shares_daily_kept: config.daily_sums_kept(),
+            saved_workers_per_user_max: config.tuning.max_saved_workers_per_user,
+            saved_workers_total_max: config.tuning.max_saved_workers_pool_total,
+        },
+        admin: admin(config),
+        profile: config.profile_kind().name().to_owned(),
+        engine_core: config.tuning.engine_core,
+    }
+}
+
+fn endpoint(node: &NodeEndpoint, secrets: &Secrets) -> Endpoint {
+    Endpoint {
+        rpc_url: node.rpc_url.clone(),
+        cookie_path: node.rpc_cookie_path.clone(),
+        user: secrets.rpc_user.as_ref().map(|user| user.reveal().to_owned()),
+        password: secrets.rpc_pass.as_ref().map(|password| Secret::new(password.reveal().to_owned())),
+        zmq_hashblock: node.zmq_hashblock_addr.clone(),
+        zmq_rawblock: node.zmq_rawblock_addr.clone(),
+    }
+}
+
+fn admin(config: &Config) -> AdminOptions {
+    AdminOptions {
+        listen: vec![config.server.status_listen.to_string()],
+        network: config.node.network,
+        brand_name: config.branding.status_brand_name.clone(),
+        server_location: config.branding.server_location.clone(),
+        fiat_currency: config.branding.fiat_currency.clone(),
+        public_url: config.server.status_public_url.clone().unwrap_or_default(),
+        public_reads: true,
+        version: env!("CARGO_PKG_VERSION"),
+        worker_metrics: false,
+        trust_proxy_headers: config.server.trust_proxy_headers,
+    }
+}
