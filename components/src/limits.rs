@@ -85,9 +85,14 @@ pub const MERKLE_BRANCHES_MAX: usize = 16;
 /// Seconds a share's ntime may be ahead of the pool's clock (Core refuses blocks beyond 7200).
 pub const NTIME_AHEAD_SECONDS_MAX: u32 = 7000;
 
-/// Accepted share hashes remembered per job for the duplicate check. A full set stops crediting new shares of
-/// that job rather than crediting one twice; at one job each 30 s this allows 34,000 shares a second.
-pub const SHARE_HASHES_PER_JOB_MAX: usize = 1 << 20;
+/// Credited share hashes of a job after which the next job goes out without waiting for its time, so that a
+/// flood of easy shares does not fill the duplicate check.
+pub const SHARE_HASHES_FOR_NEXT_JOB: usize = 1 << 20;
+
+/// Credited share hashes remembered per job for the duplicate check. A full set stops crediting new shares of
+/// that job rather than crediting one twice. Miners need a moment to follow the next job, so four times
+/// [`SHARE_HASHES_FOR_NEXT_JOB`]; a set that full takes 64 MiB.
+pub const SHARE_HASHES_PER_JOB_MAX: usize = 4 * SHARE_HASHES_FOR_NEXT_JOB;
 
 /// Messages that wait between the node's threads and the engine.
 pub const NODE_EVENTS_QUEUED_MAX: usize = 256;

@@ -37,7 +37,7 @@ pub use stop::{Reload, Signals, Stop};
 /// Longest time the loop waits for sockets, so that a stop is noticed even if its wake-up is lost.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How long what was written last may take to reach the miners when the pool stops.
+/// How long the store may take to accept the last rows when the pool stops.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// All that a pool is made of.
@@ -176,7 +176,7 @@ impl Pool {
             self.gather(&mut inbox, &mut health, stopping);
             self.turn(&mut inbox, &mut outbox);
             if stopping {
-                return self.end(&mut inbox, &mut outbox);
+                return self.end(&mut inbox);
             }
         }
     }
@@ -245,16 +245,18 @@ impl Pool {
         self.publisher.publish(snapshot);
     }
 
-    /// Miners are gone by now; what is left to write is written.
-    fn end(mut self, inbox: &mut Inbox, outbox: &mut Outbox) -> Result<(), PoolError> {
+    /// The last tick closed every connection. What is left to write is written, after the ports are free again.
+    fn end(self, inbox: &mut Inbox) -> Result<(), PoolError> {
+        let Self { mut sockets, node, store, mut pending, admin, .. } = self;
         inbox.clear();
-        self.sockets.receive(Some(FAREWELL.min(Duration::from_millis(1))), inbox)?;
-        inbox.clear();
-        outbox.clear();
-        self.pending.flush(FAREWELL);
-        self.node.stop();
-        self.admin.stop();
-        self.store.close()?;
+        // One more look lets the kernel take the last answers.
+        sockets.receive(Some(Duration::ZERO), inbox)?;
+        drop(sockets);
+        admin.stop();
+        node.stop();
+        pending.flush(FAREWELL);
+        drop(pending);
+        store.close()?;
         tracing::info!("the pool has stopped; everything is saved");
         Ok(())
     }

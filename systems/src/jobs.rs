@@ -2,7 +2,7 @@
 //!
 //! A new tip makes a job at once, marked clean. On the same tip a better template waits for the next refresh, every
 //! [`JOB_REFRESH_SECONDS`], because small devices drop their work at every notify; only the full template after a
-//! subsidy-only one goes out at once.
+//! subsidy-only one goes out at once, and the next job when a flood of shares has crowded the latest.
 
 use crate::coinbase;
 use crate::payees::Payees;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use warppool_components::event::{PoolEvent, PoolEventKind};
 use warppool_components::inbox::Now;
 use warppool_components::job::{CoinbaseOutput, Job, JobId, JobPayouts, Payout, TipNumber};
-use warppool_components::limits::JOB_REFRESH_SECONDS;
+use warppool_components::limits::{JOB_REFRESH_SECONDS, SHARE_HASHES_FOR_NEXT_JOB};
 use warppool_components::node::NodeHealth;
 use warppool_components::settings::{Payee, PayoutSettings};
 use warppool_components::snapshot::JobSnapshot;
@@ -47,8 +47,15 @@ fn due(world: &World, now: Now) -> Option<(Arc<Template>, bool)> {
     let completes = board.template_unused
         && template.kind == TemplateKind::Full
         && board.snapshot.as_ref().is_some_and(|job| job.kind == TemplateKind::SubsidyOnly);
-    let refresh = now.instant >= board.refresh_at && may_refresh(world.resource::<NodeView>());
+    let refresh = (now.instant >= board.refresh_at || is_crowded(world)) && may_refresh(world.resource::<NodeView>());
     (new_tip || completes || refresh).then(|| (Arc::clone(template), new_tip))
+}
+
+/// So many shares of the latest job were credited that the next one should not wait.
+fn is_crowded(world: &World) -> bool {
+    let latest = world.resource::<JobBoard>().latest();
+    let known = latest.and_then(|entity| world.get::<ShareSet>(entity));
+    known.is_some_and(|known| known.len() >= SHARE_HASHES_FOR_NEXT_JOB)
 }
 
 /// With no node to say whether the tip still holds, no fresh work is made of it.

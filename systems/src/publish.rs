@@ -5,19 +5,23 @@ use crate::resources::{
     ConnectionIndex, Deadlines, JobBoard, Moment, NodeView, Outgoing, Policy, PoolTotals, Stopping,
 };
 use crate::windows;
+use bevy_ecs::entity::Entity;
 use bevy_ecs::system::SystemParam;
 use bevy_ecs::system::{Query, Res, ResMut};
+use std::collections::HashMap;
 use std::sync::Arc;
+use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::event::{PoolEvent, PoolEventKind};
 use warppool_components::job::{CoinbaseOutput, Job};
 use warppool_components::limits::BLOCKS_IN_SNAPSHOT_MAX;
 use warppool_components::record::BlockRow;
 use warppool_components::settings::{Payee, Settings};
 use warppool_components::snapshot::{PoolSnapshot, RuntimeSnapshot, Snapshot, WorkerSnapshot};
-use warppool_components::units::Instant;
+use warppool_components::units::{Difficulty, Instant};
 use warppool_components::worker::{Hashrate, WorkerIdentity, WorkerPresence, WorkerTotals};
 
-type Worker = (&'static WorkerIdentity, &'static WorkerTotals, &'static mut Hashrate, &'static WorkerPresence);
+type Worker = (Entity, WorkerColumns);
+type WorkerColumns = (&'static WorkerIdentity, &'static WorkerTotals, &'static mut Hashrate, &'static WorkerPresence);
 
 /// What a picture is made of.
 #[derive(SystemParam)]
@@ -30,6 +34,7 @@ pub struct Subject<'w, 's> {
     stopping: Res<'w, Stopping>,
     totals: ResMut<'w, PoolTotals>,
     workers: Query<'w, 's, Worker>,
+    channels: Query<'w, 's, (&'static Channel, &'static Vardiff)>,
     jobs: Query<'w, 's, &'static Job>,
     blocks: Query<'w, 's, &'static BlockRow>,
 }
@@ -84,13 +89,34 @@ fn workers(subject: &mut Subject) -> Vec<WorkerSnapshot> {
     let job = subject.board.latest().and_then(|entity| subject.jobs.get(entity).ok());
     let settings = &subject.policy.0;
     let mut outputs = Outputs { job, settings, last: None };
-    let mut workers: Vec<WorkerSnapshot> =
-        subject.workers.iter_mut().map(|worker| picture(worker, now, &mut outputs)).collect();
+    let in_force = in_force(&subject.channels);
+    let mut workers: Vec<WorkerSnapshot> = subject
+        .workers
+        .iter_mut()
+        .map(|(entity, worker)| {
+            let difficulty = in_force.get(&entity).copied();
+            picture(worker, difficulty, now, &mut outputs)
+        })
+        .collect();
     workers.sort_by(|one, other| {
         let online = (other.connections > 0).cmp(&(one.connections > 0));
         online.then(other.hashrates[1].total_cmp(&one.hashrates[1])).then(one.id.cmp(&other.id))
     });
     workers
+}
+
+/// The difficulty of each worker's hardest channel.
+fn in_force(channels: &Query<(&Channel, &Vardiff)>) -> HashMap<Entity, Difficulty> {
+    let mut in_force: HashMap<Entity, Difficulty> = HashMap::new();
+    for (channel, vardiff) in channels {
+        for (_, worker) in &channel.submitters {
+            let hardest = in_force.entry(*worker).or_insert(vardiff.in_force);
+            if vardiff.in_force > *hardest {
+                *hardest = vardiff.in_force;
+            }
+        }
+    }
+    in_force
 }
 
 fn picture(
@@ -100,6 +126,7 @@ fn picture(
         bevy_ecs::change_detection::Mut<Hashrate>,
         &WorkerPresence,
     ),
+    in_force: Option<Difficulty>,
     now: Instant,
     outputs: &mut Outputs,
 ) -> WorkerSnapshot {
@@ -117,7 +144,7 @@ fn picture(
         rejected: totals.rejected,
         best_now: totals.best_now,
         best_ever: totals.best_ever,
-        difficulty: presence.difficulty.map_or(0.0, |difficulty| difficulty.value()),
+        difficulty: in_force.or(presence.difficulty).map_or(0.0, Difficulty::value),
         first_seen: identity.first_seen,
         last_seen: presence.last_seen,
         last_share_at: totals.last_share_at,
