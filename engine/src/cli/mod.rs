@@ -3,6 +3,8 @@
 //! Running the pool and the demonstration is not here.
 
 pub mod arguments;
+#[cfg(test)]
+mod book;
 mod check_config;
 mod config_default;
 pub mod exit_code;

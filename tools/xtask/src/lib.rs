@@ -1,3 +1,11 @@
-//! Chores of the repository.
+//! Chores of the repository: `cargo xtask tidy` and `cargo xtask ci`.
+//!
+//! What is a rule of this repository and can be checked by a machine is checked here, and each rule has a test that
+//! seeds a violation. Nothing here is part of the product.
 
 #![forbid(unsafe_code)]
+
+pub mod ci;
+pub mod mask;
+pub mod steps;
+pub mod tidy;

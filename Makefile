@@ -1,0 +1,51 @@
+# The two commands to begin with: `make demo` and `make test`. Each does its own set-up.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test ui build run bench tidy clean
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+WARPPOOL := $(TARGET_DIR)/release/warppool
+
+# The browser of the dashboard's test; empty means /usr/bin/chromium.
+ifdef CHROMIUM
+export CHROMIUM
+endif
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Start the pool with a simulated node and simulated miners; ARGS="--blocks 3 --exit" ends by itself
+	@tools/setup.sh demo
+	@$(MAKE) --no-print-directory build
+	@$(WARPPOOL) demo $(ARGS)
+
+test: ## Everything that must be green: format, rules, dashboard, clippy, tests, documentation
+	@tools/setup.sh test
+	@cargo xtask ci
+
+ui: ## Build the dashboard into ui/dist, which the program embeds
+	@if tools/setup.sh has-node; then \
+	    cd ui && npm ci --prefer-offline --no-audit --no-fund && npm run build; \
+	else \
+	    echo "The dashboard is not built, because Node 20 or newer is missing: the program will show a page that says so."; \
+	fi
+
+build: ui ## Build the dashboard and the program, optimised
+	@cargo build --release --locked --package warppool-engine --bin warppool
+
+run: ## Run against your own node: make run CONFIG=/etc/warppool/config.toml
+	@test -n "$(CONFIG)" || { echo "Say which configuration: make run CONFIG=config.toml" >&2; exit 2; }
+	@tools/setup.sh demo
+	@$(MAKE) --no-print-directory build
+	@$(WARPPOOL) run --config "$(CONFIG)" $(ARGS)
+
+bench: ## Run the benchmarks
+	@cargo bench --workspace --locked
+
+tidy: ## Check the rules of the repository only
+	@cargo xtask tidy
+
+clean: ## Remove what was built
+	@cargo clean
+	@rm -rf ui/dist ui/test-results
