@@ -11,3 +11,6 @@ pub use hash256::{Hash256, HexError};
 pub use sats::Sats;
 pub use target::{CompactTargetError, Target};
 pub use time::{Instant, UnixTime};
+
+#[cfg(test)]
+mod tests;
