@@ -79,6 +79,19 @@ impl DifficultyEpochs {
     }
 }
 
+/// What speaks for a change of a miner's hash rate, since it last seemed unchanged.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Suspicion {
+    /// Logarithm of how much better a change explains the shares than no change; never below zero.
+    pub score: f64,
+    /// Hashes credited in that time.
+    pub hashes: f64,
+    /// That time, in seconds.
+    pub seconds: f64,
+    /// The score was high enough to act on it, and has not been zero since.
+    pub acted_on: bool,
+}
+
 /// What vardiff knows of a channel.
 #[derive(Component, Clone, PartialEq, Debug)]
 pub struct Vardiff {
@@ -92,7 +105,7 @@ pub struct Vardiff {
     pub floor: Option<Difficulty>,
     /// Seconds between two shares to aim at.
     pub seconds_per_share: f64,
-    /// Shares counted since `window_started_at`, all at `in_force`. Fades, so not a whole number.
+    /// Shares counted since `window_started_at`, all at `in_force`.
     pub shares: f64,
     /// When counting began; `None` while no job is out.
     pub window_started_at: Option<Instant>,
@@ -100,6 +113,16 @@ pub struct Vardiff {
     pub last_share_at: Instant,
     /// Hash rate estimate in hashes a second, 0 before there is evidence. Survives reconnects.
     pub hashes_per_second: f64,
+    /// Seconds that the estimate rests on; older evidence fades.
+    pub observed_seconds: f64,
+    /// Up to when time has been counted as evidence; `None` before the first.
+    pub observed_at: Option<Instant>,
+    /// What speaks for a hash rate that fell.
+    pub slower: Suspicion,
+    /// What speaks for a hash rate that rose.
+    pub faster: Suspicion,
+    /// When the difficulty was last lowered.
+    pub eased_at: Option<Instant>,
     /// The fast first jump was made.
     pub settled: bool,
     /// `announced` was not yet told to the miner.

@@ -9,7 +9,7 @@ use crate::resources::{
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
-use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
+use warppool_components::channel::{Channel, DifficultyEpochs, Suspicion, Vardiff};
 use warppool_components::connection::{CloseReason, Connection, Session};
 use warppool_components::event::{PoolEvent, PoolEventKind};
 use warppool_components::inbox::{Closed, Command, Now, Opened};
@@ -91,6 +91,11 @@ fn initial_vardiff(settings: &Settings, now: warppool_components::units::Instant
         window_started_at: None,
         last_share_at: now,
         hashes_per_second: 0.0,
+        observed_seconds: 0.0,
+        observed_at: None,
+        slower: Suspicion::default(),
+        faster: Suspicion::default(),
+        eased_at: None,
         settled: false,
         unsent: true,
     }

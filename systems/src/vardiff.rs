@@ -1,8 +1,8 @@
 //! Tenth: difficulty follows the hash rate.
 //!
-//! Evidence is the number of shares at the difficulty in force, set against the number that the target rate would
-//! have given in the same time. A change is made only when the evidence excludes the target rate (Poisson bounds),
-//! so a steady miner is left alone. The first eight shares may jump as far as they say; silence eases in steps.
+//! Evidence are the shares at the difficulty in force, set against the time they took. The first eight may jump as
+//! far as they say. Then a long-run estimate of the hash rate is kept, and a sequential test tells at once when the
+//! latest shares contradict it; a steady miner is left alone. Silence eases in steps.
 //!
 //! A harder difficulty is told at once, an easier one together with the next job: it governs that job either way,
 //! and firmware that applies it too early would have shares of the job at hand refused.
@@ -83,18 +83,26 @@ fn decide(
     now: Instant,
     owed: &mut Owed,
 ) {
+    let before = state.announced;
+    if settle_on(state, ideal, settings, now) && state.announced > before {
+        owed.0.push(channel);
+    }
+}
+
+/// Announces what is left of `ideal` after rounding and bounds; tells whether that is a change.
+fn settle_on(state: &mut Vardiff, ideal: Difficulty, settings: &VardiffSettings, now: Instant) -> bool {
     let floor = state.floor.unwrap_or(settings.min).clamp(settings.min, settings.max);
     let chosen = ideal.rounded_for_miners().clamp(floor, settings.max);
     rule::restart(state, now);
     if chosen == state.announced {
-        return;
+        return false;
     }
-    let harder = chosen > state.announced;
+    if chosen < state.announced {
+        state.eased_at = Some(now);
+    }
     state.announced = chosen;
     state.unsent = true;
-    if harder {
-        owed.0.push(channel);
-    }
+    true
 }
 
 /// What a later connection of this worker starts from.
