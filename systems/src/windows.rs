@@ -25,13 +25,18 @@ pub fn rates(rate: &mut Hashrate, now: Instant) -> Hashrates {
     let mut rates = Hashrates::default();
     for ((sum, rate_of_window), window) in rate.sums.iter_mut().zip(&mut rates).zip(HASHRATE_WINDOWS_SECONDS) {
         let window = window as f64;
-        *sum = *sum * (-elapsed / window).exp() + rate.pending;
+        *sum = *sum * (-elapsed / window).exp() + rate.pending * mean_fading(elapsed / window);
         let weight = window * (1.0 - (-age / window).exp());
         *rate_of_window = *sum * Difficulty::HASHES_AT_ONE / weight;
     }
     rate.pending = 0.0;
     rate.updated_at = now;
     rates
+}
+
+/// What a share counts on average that came at an unknown time in the last `windows` lengths of a window.
+fn mean_fading(windows: f64) -> f64 {
+    if windows < 1e-9 { 1.0 } else { -(-windows).exp_m1() / windows }
 }
 
 #[cfg(test)]
@@ -60,9 +65,27 @@ mod tests {
     fn a_miner_that_left_fades_from_the_short_windows_first() {
         let mut rate = start(Instant(0));
         add(&mut rate, Difficulty::new(1000.0).expect("positive"));
-        let hour = Instant(0) + Duration::from_secs(3600);
-        let rates = rates(&mut rate, hour);
+        let _ = rates(&mut rate, Instant(0) + Duration::from_secs(1));
+        let rates = rates(&mut rate, Instant(0) + Duration::from_secs(3600));
         assert!(rates[0] < 1e-6 * rates[3]);
         assert!(rates[6] > 0.9 * 1000.0 * Difficulty::HASHES_AT_ONE / 3600.0);
+    }
+
+    #[test]
+    fn it_hardly_matters_how_often_somebody_looks() {
+        let (mut often, mut seldom) = (start(Instant(0)), start(Instant(0)));
+        let mut now = Instant(0);
+        for second in 1..=900 {
+            now = now + Duration::from_secs(1);
+            add(&mut often, Difficulty::new(5.0).expect("positive"));
+            add(&mut seldom, Difficulty::new(5.0).expect("positive"));
+            let _ = rates(&mut often, now);
+            if second % 30 == 0 {
+                let _ = rates(&mut seldom, now);
+            }
+        }
+        for (often, seldom) in rates(&mut often, now).iter().zip(rates(&mut seldom, now)) {
+            assert!((often / seldom - 1.0).abs() < 0.01, "{often} against {seldom}");
+        }
     }
 }
