@@ -74,7 +74,8 @@ pub fn on_share(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -
     (state.shares >= SHARES_FOR_FIRST_JUMP).then(|| first_jump(state, state.shares - 1.0, now)).flatten()
 }
 
-/// Time passed without a share. Gives an easier difficulty, when it is time to ease.
+/// Time passed without a share. Gives another difficulty when it is time to change: an easier one, but when a raise
+/// had been held back until now.
 pub fn on_silence(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> Option<Difficulty> {
     let started_at = state.window_started_at?;
     observe(state, now, 0.0);

@@ -202,7 +202,7 @@ fn a_steady_miner_is_measured_well_and_left_alone() {
         });
         let (error, changes) = (median(errors), changes as f64 / RUNS as f64 / 8.0);
         println!(
-            "{name}: median error {:.2} %, {changes:.2} changes in 30 minutes, {:.1} % within one step, {:.1} s a share",
+            "{name}: error {:.2} % (median), {changes:.2} changes in 30 minutes, {:.1} % within a step, {:.1} s a share",
             100.0 * error,
             100.0 * within,
             median(seconds_per_share)
