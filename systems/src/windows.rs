@@ -60,6 +60,8 @@ mod tests {
     fn a_miner_that_left_fades_from_the_short_windows_first() {
         let mut rate = start(Instant(0));
         add(&mut rate, Difficulty::new(1000.0).expect("positive"));
+        // What was added counts from the next look on, and somebody looks every second.
+        let _ = rates(&mut rate, Instant(0));
         let hour = Instant(0) + Duration::from_secs(3600);
         let rates = rates(&mut rate, hour);
         assert!(rates[0] < 1e-6 * rates[3]);
