@@ -152,7 +152,8 @@ struct Sending<'a> {
 impl Sending<'_> {
     fn to(&mut self, channel: &mut Channel, vardiff: &mut Vardiff, epochs: &mut DifficultyEpochs, outbox: &mut Outbox) {
         let start = outbox.bytes.len() as u32;
-        if std::mem::take(&mut channel.owes_version_mask) {
+        // Nothing unsolicited stands before the answer to subscribe.
+        if channel.ready && std::mem::take(&mut channel.owes_version_mask) {
             emit::set_version_mask(&mut outbox.bytes, channel.version_mask);
         }
         let first = channel.owes_job;
