@@ -3,6 +3,8 @@
 use bevy_ecs::resource::Resource;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
+use warppool_components::channel::DifficultyEpochs;
+use warppool_components::job::JobId;
 use warppool_components::limits::{EXTRANONCE1_BYTES, SESSION_KEPT_SECONDS, SESSIONS_KEPT_MAX};
 use warppool_components::units::Instant;
 
@@ -16,8 +18,21 @@ pub struct Extranonces {
     next: u32,
     next_session: u64,
     taken: HashSet<Extranonce1>,
-    kept: HashMap<u64, (Extranonce1, Instant)>,
+    kept: HashMap<u64, (Former, Instant)>,
     kept_order: VecDeque<u64>,
+}
+
+/// What is remembered of a channel that ended, so that shares which its miner found meanwhile are still good.
+#[derive(Clone, Debug, Default)]
+pub struct Former {
+    /// The unique part of its coinbases.
+    pub extranonce1: Extranonce1,
+    /// First job that it was sent.
+    pub first_job: Option<JobId>,
+    /// Latest job that it was sent.
+    pub last_job: Option<JobId>,
+    /// The difficulties of those jobs.
+    pub epochs: DifficultyEpochs,
 }
 
 impl Extranonces {
@@ -43,20 +58,20 @@ impl Extranonces {
         }
     }
 
-    /// The value of a session that ended less than ten minutes ago; it then belongs to the caller, whose own is
+    /// What a session had that ended less than ten minutes ago; it then belongs to the caller, whose own value is
     /// free again.
-    pub fn resume(&mut self, session: u64, own: Extranonce1) -> Option<Extranonce1> {
-        let (value, _) = self.kept.remove(&session)?;
+    pub fn resume(&mut self, session: u64, own: Extranonce1) -> Option<Former> {
+        let (former, _) = self.kept.remove(&session)?;
         self.taken.remove(&own);
-        Some(value)
+        Some(former)
     }
 
-    /// Remembers the value of a channel that ended.
-    pub fn keep(&mut self, session: u64, value: Extranonce1, now: Instant) {
+    /// Remembers a channel that ended.
+    pub fn keep(&mut self, session: u64, former: Former, now: Instant) {
         if self.kept_order.len() >= SESSIONS_KEPT_MAX {
             self.forget_oldest();
         }
-        self.kept.insert(session, (value, now));
+        self.kept.insert(session, (former, now));
         self.kept_order.push_back(session);
     }
 
@@ -83,8 +98,8 @@ impl Extranonces {
 
     fn forget_oldest(&mut self) {
         let session = self.kept_order.pop_front();
-        if let Some((value, _)) = session.and_then(|session| self.kept.remove(&session)) {
-            self.taken.remove(&value);
+        if let Some((former, _)) = session.and_then(|session| self.kept.remove(&session)) {
+            self.taken.remove(&former.extranonce1);
         }
     }
 
@@ -117,16 +132,18 @@ mod tests {
     #[test]
     fn a_session_gets_its_value_again_for_ten_minutes() {
         let mut extranonces = Extranonces::new(1);
-        let (session, value) = extranonces.take();
-        extranonces.keep(session, value, at(0));
+        let (session, extranonce1) = extranonces.take();
+        let former = || Former { extranonce1, ..Former::default() };
+        let resumed = |extranonces: &mut Extranonces, own| extranonces.resume(session, own).map(|it| it.extranonce1);
+        extranonces.keep(session, former(), at(0));
         extranonces.forget_old(at(599));
         let (_, fresh) = extranonces.take();
-        assert_eq!(extranonces.resume(session, fresh), Some(value));
-        assert_eq!(extranonces.resume(session, value), None, "a session resumes once");
+        assert_eq!(resumed(&mut extranonces, fresh), Some(extranonce1));
+        assert_eq!(resumed(&mut extranonces, extranonce1), None, "a session resumes once");
 
-        extranonces.keep(session, value, at(700));
+        extranonces.keep(session, former(), at(700));
         extranonces.forget_old(at(1300));
-        assert_eq!(extranonces.resume(session, fresh), None);
+        assert_eq!(resumed(&mut extranonces, fresh), None);
         assert!(extranonces.is_empty());
     }
 }

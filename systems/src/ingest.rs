@@ -1,6 +1,6 @@
 //! First: connections that came and went, news from the node, orders.
 
-use crate::extranonces::Extranonces;
+use crate::extranonces::{Extranonces, Former};
 use crate::payees::Payees;
 use crate::resources::{
     BlockNews, ConnectionIndex, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies, Stopping,
@@ -167,8 +167,11 @@ pub fn forget(world: &mut World, closed: Closed) {
 fn forget_channel(world: &mut World, entity: Entity, session_id: u64, now: Now, reason: CloseReason) {
     let Some(mut channel) = world.get_mut::<Channel>(entity) else { return };
     let submitters = std::mem::take(&mut channel.submitters);
-    let (extranonce1, payout) = (channel.extranonce1, channel.payout);
-    world.resource_mut::<Extranonces>().keep(session_id, extranonce1, now.instant);
+    let payout = channel.payout;
+    let (extranonce1, first_job, last_job) = (channel.extranonce1, channel.first_job, channel.last_job);
+    let epochs = world.get::<DifficultyEpochs>(entity).cloned().unwrap_or_default();
+    let former = Former { extranonce1, first_job, last_job, epochs };
+    world.resource_mut::<Extranonces>().keep(session_id, former, now.instant);
     if let Some(payout) = payout {
         let newest = world.resource::<JobBoard>().newest;
         world.resource_mut::<Payees>().release(payout, newest);

@@ -55,17 +55,19 @@ fn forget_old_jobs(world: &mut World, now: Instant) {
     }
 }
 
-/// Without a node for too long, miners are let go, so that their own fail-over works.
+/// Without a node for too long, miners are let go, so that their own fail-over works. Those that come back meanwhile
+/// are let go as well.
 fn release_without_node(world: &mut World, now: Instant) {
     let patience = world.resource::<Policy>().0.node_loss_disconnect;
     let view = world.resource::<NodeView>();
     let is_over = view.lost_since.is_some_and(|since| now.since(since) >= patience);
-    if !is_over || view.released {
+    if !is_over {
         return;
     }
-    world.resource_mut::<NodeView>().released = true;
-    let text = format!("no node has answered for {} s: miners are released to their fail-over", patience.as_secs());
-    world.resource_mut::<Outgoing>().notice(NoticeLevel::Warn, text);
+    if !std::mem::replace(&mut world.resource_mut::<NodeView>().released, true) {
+        let text = format!("no node has answered for {} s: miners are released to their fail-over", patience.as_secs());
+        world.resource_mut::<Outgoing>().notice(NoticeLevel::Warn, text);
+    }
     let keys: Vec<ConnectionKey> = world.query::<&Connection>().iter(world).map(|connection| connection.key).collect();
     for key in keys {
         disconnect(world, key, CloseReason::NodeLost);

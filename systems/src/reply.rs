@@ -7,7 +7,7 @@
 use crate::jobs;
 use crate::payees::Payees;
 use crate::resources::{
-    Incoming, JobBoard, LineReply, LiveShares, Moment, Outgoing, Owed, Policy, PoolTotals, Replies,
+    Incoming, JobBoard, LineReply, LiveShares, Moment, NodeView, Outgoing, Owed, Policy, PoolTotals, Replies,
 };
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
@@ -83,6 +83,7 @@ pub fn send(
     policy: Res<Policy>,
     payees: Res<Payees>,
     board: Res<JobBoard>,
+    node: Res<NodeView>,
     mut owed: ResMut<Owed>,
     mut totals: ResMut<PoolTotals>,
     mut outgoing: ResMut<Outgoing>,
@@ -90,7 +91,8 @@ pub fn send(
     mut jobs: Query<(&Job, &mut JobPayouts)>,
 ) {
     let broadcast = board.broadcast.is_some();
-    let latest = board.latest().and_then(|entity| jobs.get_mut(entity).ok());
+    // Once miners were released, the work that is left belongs to a tip of long ago.
+    let latest = board.latest().filter(|_| !node.released).and_then(|entity| jobs.get_mut(entity).ok());
     let order = if broadcast { everybody(&receivers) } else { std::mem::take(&mut owed.0) };
     owed.0.clear();
     let mut sending = Sending {
@@ -150,7 +152,8 @@ struct Sending<'a> {
 impl Sending<'_> {
     fn to(&mut self, channel: &mut Channel, vardiff: &mut Vardiff, epochs: &mut DifficultyEpochs, outbox: &mut Outbox) {
         let start = outbox.bytes.len() as u32;
-        if std::mem::take(&mut channel.owes_version_mask) {
+        // Nothing unsolicited stands before the answer to subscribe.
+        if channel.ready && std::mem::take(&mut channel.owes_version_mask) {
             emit::set_version_mask(&mut outbox.bytes, channel.version_mask);
         }
         let first = channel.owes_job;

@@ -12,7 +12,7 @@ use crate::resources::{Asked, Owed, PendingRequest, Policy, Replies, Requests};
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
-use warppool_components::channel::{Channel, Vardiff};
+use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
 use warppool_components::connection::{Connection, Session};
 use warppool_components::limits::{EXTRANONCE2_BYTES, USER_AGENT_BYTES_MAX};
 use warppool_components::units::Difficulty;
@@ -98,7 +98,7 @@ fn subscribe(world: &mut World, at: Place, agent: &str, session: Option<&str>, i
     start::become_ready(world, at);
 }
 
-/// Gives a miner that comes back its extranonce again, so that shares it kept are still good. Only before the
+/// Gives a miner that comes back its extranonce again, and its jobs, so that shares it kept are still good. Only before the
 /// first job: afterwards its work belongs to the extranonce that it has.
 fn resume(world: &mut World, at: Place, asked: Option<u64>) {
     let Some(asked) = asked else { return };
@@ -109,7 +109,12 @@ fn resume(world: &mut World, at: Place, asked: Option<u64>) {
     let own = channel.extranonce1;
     let Some(former) = world.resource_mut::<Extranonces>().resume(asked, own) else { return };
     if let Some(mut channel) = world.get_mut::<Channel>(at.channel) {
-        channel.extranonce1 = former;
+        channel.extranonce1 = former.extranonce1;
+        channel.first_job = former.first_job;
+        channel.last_job = former.last_job;
+    }
+    if let Some(mut epochs) = world.get_mut::<DifficultyEpochs>(at.channel) {
+        *epochs = former.epochs;
     }
     if let Some(mut session) = world.get_mut::<Session>(at.connection) {
         session.session_id = asked;

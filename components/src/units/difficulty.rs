@@ -49,6 +49,16 @@ impl Difficulty {
         }
     }
 
+    /// What miners are told, held between two bounds: at 1 and above still a power of two, the nearest one within them.
+    pub fn rounded_between(self, min: Self, max: Self) -> Self {
+        let held = self.rounded_for_miners().clamp(min, max);
+        if held.0 < 1.0 {
+            return held;
+        }
+        let exponent = held.0.log2();
+        Self(if held <= min { exponent.ceil() } else { exponent.floor() }.exp2())
+    }
+
     /// This difficulty held between two others.
     pub fn clamp(self, min: Self, max: Self) -> Self {
         Self(self.0.max(min.0).min(max.0))
@@ -83,5 +93,16 @@ mod tests {
         assert_eq!(told(4096.0), 4096.0);
         assert_eq!(told(0.002), 0.002);
         assert_eq!(told(0.001_234_567_8), 0.001_234_57);
+    }
+
+    #[test]
+    fn bounds_that_are_no_powers_of_two_do_not_show() {
+        let difficulty = |value| Difficulty::new(value).expect("positive");
+        let told = |value, min, max| difficulty(value).rounded_between(difficulty(min), difficulty(max)).value();
+        assert_eq!(told(3.0, 1000.0, 1e12), 1024.0);
+        assert_eq!(told(1e30, 1000.0, 1e12), 549_755_813_888.0);
+        assert_eq!(told(5000.0, 1000.0, 1e12), 4096.0);
+        assert_eq!(told(0.1, 0.3, 1.0), 0.3);
+        assert_eq!(told(7.0, 4.0, 4.0), 4.0);
     }
 }

@@ -34,12 +34,11 @@ pub(super) fn authorize(world: &mut World, at: Place, username: &str, password: 
     let options = identity::password_options(password);
     if let Some(mut vardiff) = world.get_mut::<Vardiff>(at.channel) {
         vardiff.floor = options.floor.or(vardiff.floor);
-        if let Some(pin) = options.pin {
-            vardiff.announced = pin;
-            vardiff.pinned = true;
-        }
     }
-    start::choose(world, at);
+    match options.pin {
+        Some(pin) => start::pin(world, at, pin),
+        None => start::choose(world, at),
+    }
     start::become_ready(world, at);
     Ok(())
 }

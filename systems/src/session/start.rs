@@ -40,18 +40,34 @@ fn tell_workers(world: &mut World, at: Place) {
     }
 }
 
+/// Pins the difficulty to what the password asks for, from the next job on.
+pub(super) fn pin(world: &mut World, at: Place, wanted: Difficulty) {
+    if let Some(mut vardiff) = world.get_mut::<Vardiff>(at.channel) {
+        vardiff.pinned = true;
+    }
+    announce(world, at, wanted);
+}
+
 /// Chooses the starting difficulty: pinned by the password, stored of this worker, suggested, of the device's class,
 /// the pool's. Once shares have told the miner's rate it is vardiff's.
 pub(super) fn choose(world: &mut World, at: Place) {
     let Some(vardiff) = world.get::<Vardiff>(at.channel) else { return };
-    if vardiff.settled || vardiff.shares > 0.0 {
-        return;
+    if vardiff.pinned {
+        // Its floor may have risen.
+        let pinned = vardiff.announced;
+        announce(world, at, pinned);
+    } else if !vardiff.settled && vardiff.shares == 0.0 {
+        announce(world, at, unpinned(world, at));
     }
-    let settings = &world.resource::<Policy>().0;
-    let floor = vardiff.floor.unwrap_or(settings.vardiff.min).clamp(settings.vardiff.min, settings.vardiff.max);
-    let wanted = if vardiff.pinned { vardiff.announced } else { unpinned(world, at) };
-    let chosen = wanted.rounded_for_miners().clamp(floor, settings.vardiff.max);
+}
+
+/// Lets the nearest difficulty that the bounds allow govern the next job.
+fn announce(world: &mut World, at: Place, wanted: Difficulty) {
+    let settings = &world.resource::<Policy>().0.vardiff;
+    let (min, max) = (settings.min, settings.max);
     let Some(mut vardiff) = world.get_mut::<Vardiff>(at.channel) else { return };
+    let floor = vardiff.floor.unwrap_or(min).clamp(min, max);
+    let chosen = wanted.rounded_between(floor, max);
     if vardiff.announced != chosen || vardiff.unsent {
         vardiff.announced = chosen;
         vardiff.unsent = true;

@@ -1,0 +1,50 @@
+//! Invariant 1: the same inputs give the same outboxes, byte for byte.
+
+use std::time::Duration;
+use warppool_tests::pool::{CONFIGURE, Pool, authorize, settings};
+use warppool_tests::work::{EASY_BITS, address, with_bits};
+
+/// A busy quarter of an hour: many miners, floods that are judged on several cores, blocks, hang-ups, tips.
+fn life(seed: u64) -> Vec<String> {
+    let mut pool = Pool::new(settings(), seed).traced();
+    let template = pool.next_tip();
+    pool.template(with_bits(template, EASY_BITS));
+    let conns: Vec<_> = (0..40).map(|_| pool.push_open()).collect();
+    for (number, conn) in conns.iter().enumerate() {
+        pool.push_line(*conn, CONFIGURE);
+        pool.push_line(*conn, r#"{"id":1,"method":"mining.subscribe","params":["bitaxe"]}"#);
+        let user = format!("{}.{number}", address(number as u8 % 7));
+        pool.push_line(*conn, &authorize(2, &user, if number % 2 == 0 { "d=1e-9" } else { "md=1e-10" }));
+    }
+    pool.tick();
+    for round in 0..30 {
+        for (number, conn) in conns.iter().enumerate().filter(|(number, _)| number % 11 != 10 || round < 9) {
+            for nonce in 0..8 {
+                let share = pool.miner(*conn).search().extranonce2(round).version_bits(0x2000 << nonce).share(nonce);
+                let user = format!("{}.{}", address(number as u8 % 7), nonce % 3);
+                pool.push_line(*conn, &share.line(u64::from(nonce), &user));
+            }
+            if number % 11 == 10 && round == 8 {
+                pool.push_hang_up(*conn);
+            }
+        }
+        pool.tick();
+        pool.advance(Duration::from_secs(29));
+        if round % 5 == 4 {
+            let template = pool.next_tip();
+            pool.template(with_bits(template, EASY_BITS));
+        }
+    }
+    assert!(pool.blocks.len() > 100, "{} blocks", pool.blocks.len());
+    pool.trace.take().expect("traced")
+}
+
+#[test]
+fn the_same_inputs_give_the_same_outboxes() {
+    let (one, other) = (life(7), life(7));
+    assert_eq!(one.len(), other.len());
+    for (tick, (one, other)) in one.iter().zip(&other).enumerate() {
+        assert!(one == other, "tick {tick} differs:\n{one}\n{other}");
+    }
+    assert_ne!(one, life(8), "the seed matters");
+}

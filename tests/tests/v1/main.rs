@@ -1,0 +1,11 @@
+//! Stratum V1 through the whole engine, without sockets: one test for each rule, transcripts of known clients, judging
+//! of shares, found blocks, determinism.
+
+mod blocks;
+mod determinism;
+mod judging;
+mod order;
+mod sessions;
+mod transcripts;
+mod values;
+mod work_flow;

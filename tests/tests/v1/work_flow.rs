@@ -1,0 +1,167 @@
+//! Rules 17, 19, 20, 21 and 28, and what becomes of work when tips and nodes come and go.
+
+use std::time::Duration;
+use warppool_components::connection::CloseReason;
+use warppool_components::node::NodeHealth;
+use warppool_tests::pool::{Pool, authorize, settings};
+use warppool_tests::work::{self, EASY_BITS, address, with_bits};
+
+const STALE: (u64, &str) = (21, "Stale share: a new block was found");
+
+fn refused(verdict: (u64, &str)) -> Result<(), (u64, String)> {
+    Err((verdict.0, verdict.1.to_owned()))
+}
+
+/// Rule 17 and defect 11: the miner at the other end refuses an id, or (coinbase, ntime, prevhash), that comes twice.
+#[test]
+fn rule_17_and_defect_11_no_work_is_ever_handed_out_twice() {
+    let mut pool = Pool::default().with_work();
+    let conns = [pool.join(&address(1), "x"), pool.join(&address(2), "d=1e-9"), pool.join(&address(1), "x")];
+    let mut stuck = pool.next_template();
+    for minute in 0..60 {
+        pool.template(stuck.clone());
+        pool.advance(Duration::from_secs(20));
+        let newer = pool.next_template();
+        pool.template(newer);
+        pool.advance(Duration::from_secs(40));
+        if minute % 7 == 0 {
+            let next = pool.next_tip();
+            let empty = work::subsidy_only(next.id.0, 1 + minute / 7 + 1, pool.now().unix);
+            assert_eq!(empty.previous_block, next.previous_block);
+            // Twice in one second, and both kinds: the most alike that jobs can be.
+            pool.template(empty.clone());
+            pool.template(next.clone());
+            pool.template(empty);
+            pool.template(next.clone());
+            stuck = next;
+        }
+    }
+    for conn in conns {
+        let jobs = pool.miner(conn).jobs.len();
+        assert!((120..180).contains(&jobs), "{jobs} jobs in an hour");
+        assert_eq!(pool.closed(conn), None);
+    }
+    // The two of one address differ in extranonce1 alone, so their work differs too.
+    assert_ne!(pool.miner(conns[0]).extranonce1, pool.miner(conns[2]).extranonce1);
+}
+
+#[test]
+fn rule_19_only_a_new_tip_is_clean() {
+    let mut pool = Pool::default().with_work();
+    let conn = pool.join(&address(1), "x");
+    let newer = pool.next_template();
+    pool.template(newer);
+    pool.advance(Duration::from_secs(300));
+    pool.new_tip();
+    pool.advance(Duration::from_secs(60));
+    let next = pool.next_tip();
+    pool.template(work::subsidy_only(50, 3, pool.now().unix));
+    pool.template(next);
+    let clean: Vec<bool> = pool.miner(conn).jobs.iter().map(|job| job.clean).collect();
+    let places: Vec<usize> = (0..clean.len()).filter(|place| clean[*place]).collect();
+    // The first job, ten refreshes, a tip, two refreshes, a tip, its full template.
+    assert_eq!((clean.len(), places), (16, vec![0, 11, 14]), "{clean:?}");
+}
+
+#[test]
+fn rule_20_a_job_with_a_new_time_every_30_seconds() {
+    let mut pool = Pool::default().with_work();
+    let conn = pool.join(&address(1), "x");
+    let mut ntime = pool.miner(conn).job().ntime;
+    for _ in 0..120 {
+        pool.advance(Duration::from_secs(30));
+        let lines = pool.take(conn);
+        let notifies = lines.iter().filter(|line| line.contains("mining.notify")).count();
+        assert_eq!(notifies, 1, "{lines:?}");
+        assert_eq!(pool.miner(conn).job().ntime, ntime + 30);
+        ntime += 30;
+    }
+}
+
+#[test]
+fn rule_21_the_silent_are_kept_and_those_without_a_worker_are_not() {
+    let mut pool = Pool::default().with_work();
+    let (silent, probe, idle) = (pool.join(&address(1), "x"), pool.connect(), pool.connect());
+    pool.send(idle, &[r#"{"id":1,"method":"mining.subscribe"}"#, &authorize(2, "nobody", "x")]);
+    pool.advance(Duration::from_secs(58));
+    assert_eq!((pool.closed(probe), pool.closed(idle)), (None, None));
+    pool.advance(Duration::from_secs(4));
+    assert_eq!(pool.closed(probe), Some(CloseReason::AuthorizeDeadline));
+    assert_eq!(pool.closed(idle), Some(CloseReason::AuthorizeDeadline), "a refused authorize is none");
+    pool.advance(Duration::from_secs(2 * 3600));
+    assert_eq!(pool.closed(silent), None);
+}
+
+#[test]
+fn rule_28_old_jobs_of_a_tip_are_good_for_five_minutes() {
+    let mut pool = Pool::default().with_work();
+    let user = address(1);
+    let conn = pool.join(&user, "d=1e-10");
+    let share = pool.miner(conn).search().hit();
+    let later = pool.miner(conn).search().extranonce2(9).hit();
+    pool.advance(Duration::from_secs(300));
+    assert!(pool.miner(conn).jobs.len() > 10);
+    assert_eq!(pool.submit(conn, &user, &share), Ok(()));
+    pool.advance(Duration::from_secs(3600));
+    assert_eq!(pool.submit(conn, &user, &later), refused((21, "Job not found")), "not for ever");
+}
+
+#[test]
+fn rule_28_a_share_of_an_old_tip_is_stale_but_a_block_is_submitted() {
+    let mut pool = Pool::default();
+    let template = pool.next_tip();
+    pool.template(with_bits(template, EASY_BITS));
+    let user = address(1);
+    // So hard for a share that only its being a block can count.
+    let conn = pool.join(&user, "d=1e-9");
+    let easiest_block = 1.0 / f64::from(0x7fff_ffff_u32);
+    let block = pool.miner(conn).search().first(|reached| reached > 1.1 * easiest_block && reached < 0.9e-9);
+    let good = pool.miner(conn).search().extranonce2(5).hit();
+    pool.new_tip();
+    assert_eq!(pool.submit(conn, &user, &block), refused(STALE));
+    assert_eq!(pool.blocks.len(), 1, "the node may think otherwise about the tip");
+    assert_eq!(pool.blocks[0].hash.to_string(), block.hash);
+    assert!(pool.blocks[0].share_rejected);
+    assert_eq!(pool.submit(conn, &user, &good), refused(STALE));
+    pool.advance(Duration::from_secs(2));
+    let counts = &pool.snapshot.as_ref().expect("published").pool;
+    assert_eq!((counts.rejected[0], counts.accepted), (2, 0));
+}
+
+/// Defect 13: the node is gone for good.
+#[test]
+fn defect_13_miners_are_released_when_the_node_is_lost_and_those_who_come_back_too() {
+    let mut pool = Pool::default().with_work();
+    let conn = pool.join(&address(1), "x");
+    pool.health(NodeHealth::Lost);
+    pool.take(conn);
+    pool.advance(Duration::from_secs(100));
+    assert_eq!(pool.take(conn), Vec::<String>::new(), "no fresh work of an old tip");
+    assert_eq!(pool.closed(conn), None);
+    pool.advance(Duration::from_secs(25));
+    assert_eq!(pool.closed(conn), Some(CloseReason::NodeLost));
+    let again = pool.connect();
+    pool.send(again, &[r#"{"id":1,"method":"mining.subscribe"}"#, &authorize(2, &address(1), "x")]);
+    assert!(pool.take(again).iter().all(|line| !line.contains("\"mining.notify\",\"params\"")), "stale work");
+    pool.advance(Duration::from_secs(3));
+    assert_eq!(pool.closed(again), Some(CloseReason::NodeLost));
+    pool.health(NodeHealth::Ready);
+    let back = pool.join(&address(1), "x");
+    pool.advance(Duration::from_secs(35));
+    assert_eq!((pool.closed(back), pool.miner(back).jobs.len() >= 2), (None, true));
+}
+
+#[test]
+fn a_full_pool_refuses_one_more_and_nobody_else_notices() {
+    let mut pool =
+        Pool::new(warppool_components::settings::Settings { connections_max: 2, ..settings() }, 7).with_work();
+    let (first, second) = (pool.join(&address(1), "d=1e-9"), pool.connect());
+    let third = pool.connect();
+    assert_eq!(pool.closed(third), Some(CloseReason::ConnectionCap));
+    pool.push_hang_up(third);
+    pool.hang_up(second);
+    let fourth = pool.join(&address(2), "x");
+    assert_eq!((pool.closed(first), pool.closed(fourth)), (None, None));
+    let share = pool.miner(first).search().hit();
+    assert_eq!(pool.submit(first, &address(1), &share), Ok(()));
+}
