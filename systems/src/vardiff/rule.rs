@@ -38,8 +38,8 @@ const SLOWER: f64 = 0.7;
 /// Relative hash rate that the test for a rise is sharpest against.
 const FASTER: f64 = 1.5;
 
-/// Score of a drop that is acted on. A halved rate reaches it within 30 expected shares in 95 of 100 cases, chance
-/// alone every 40 minutes or so at six shares a minute. No test does much better.
+/// Score of a drop that is acted on. A halved rate reaches it within 30 expected shares in some nine of ten cases,
+/// chance alone every 40 minutes or so at six shares a minute. No test does much better.
 const SCORE_SLOWER: f64 = 2.6;
 /// Score of a rise that is acted on. A doubling is easier to see, so chance is given less.
 const SCORE_FASTER: f64 = 6.5;

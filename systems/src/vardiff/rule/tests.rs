@@ -163,26 +163,32 @@ fn part_of_runs(mut holds: impl FnMut(u64) -> bool) -> f64 {
     (0..RUNS).filter(|seed| holds(*seed)).count() as f64 / RUNS as f64
 }
 
-/// Runs that follow a change of hash rate by `factor` within five minutes.
-fn reacting(factor: f64, rates: Rates) -> f64 {
-    part_of_runs(|seed| {
+/// Runs that are at a fitting difficulty, or on the way to it, five minutes after the hash rate changed by `factor`.
+/// Where rounding, or an easing that is held for a while, had left room there was nothing to do: that is often so, and
+/// the second number is the part of those runs that had to follow and did.
+fn reacting(factor: f64, rates: Rates) -> (f64, f64) {
+    let (mut needing, mut following) = (0, 0);
+    let fitting = part_of_runs(|seed| {
         let mut simulation = Simulation::settled(seed, rates(seed));
         simulation.hashes_per_second *= factor;
         let before = simulation.state.in_force.value();
+        let has_room = (0.625..=2.1).contains(&simulation.rate());
         simulation.run(300);
         let follows = (simulation.state.announced.value() - before) * (factor - 1.0) > 0.0;
-        // Where rounding had left room for the change there is nothing to do.
+        needing += u32::from(!has_room);
+        following += u32::from(!has_room && follows);
         follows || (0.625..=2.1).contains(&simulation.rate())
-    })
+    });
+    (fitting, f64::from(following) / f64::from(needing.max(1)))
 }
 
 #[test]
 fn a_halved_or_doubled_hash_rate_is_followed_within_five_minutes() {
     for (name, rates) in ALL_RATES {
         for factor in [0.5, 2.0] {
-            let part = reacting(factor, rates);
-            println!("{name}: {factor} times the hash rate: {:.1} % of runs react in 5 minutes", 100.0 * part);
-            assert!(part >= 0.95, "{name} {factor}: {part}");
+            let (part, followed) = reacting(factor, rates);
+            println!("{name}: {factor} times the hash rate: {part:.3} fit in 5 minutes, {followed:.3} where needed");
+            assert!(part >= 0.95 && followed >= 0.8, "{name} {factor}: {part}, {followed} where needed");
         }
     }
 }
