@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui build run bench tidy clean
+.PHONY: help demo test ui build run bench measure tidy clean
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WARPPOOL := $(TARGET_DIR)/release/warppool
@@ -42,6 +42,9 @@ run: ## Run against your own node: make run CONFIG=/etc/warppool/config.toml
 
 bench: ## Run the benchmarks
 	@cargo bench --workspace --locked
+
+measure: ## Measure the pool under load on this machine
+	@tools/measure.sh
 
 tidy: ## Check the rules of the repository only
 	@cargo xtask tidy
