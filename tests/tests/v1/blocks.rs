@@ -7,7 +7,7 @@ use warppool_components::event::PoolEventKind;
 use warppool_components::node::NodeEvent;
 use warppool_components::template::Template;
 use warppool_components::units::Sats;
-use warppool_tests::pool::{Pool, settings};
+use warppool_tests::pool::{CONFIGURE, Pool, authorize, settings};
 use warppool_tests::work::{self, COINBASE_VALUE, EASY_BITS, address, cut, script, taproot_address, with_bits};
 
 /// A pool with fee and donation on the easiest network.
@@ -71,6 +71,21 @@ fn defect_01_a_block_of_a_version_rolling_miner_is_whole() {
     assert_eq!((&*candidate.worker_label, candidate.share_rejected), (&*user, false));
 }
 
+/// Those who ask for more bits than usual roll bits that the others leave alone.
+#[test]
+fn a_block_with_bits_of_the_wide_mask_is_whole() {
+    let mut pool = pool_with(|template| template);
+    let conn = pool.connect();
+    let configure = CONFIGURE.replace("ffffffff", "1fffffe0");
+    pool.send(conn, &[&configure, r#"{"id":1,"method":"mining.subscribe"}"#, &authorize(2, &address(1), "d=1e-9")]);
+    assert_eq!(pool.miner(conn).version_mask, 0x1fff_ffe0);
+    let share = pool.miner(conn).search().version_bits(0x1fff_ffe0).hit();
+    assert_eq!(pool.submit(conn, &address(1), &share), Ok(()));
+    let block = block(&pool, 0);
+    assert_eq!(block.header.version.to_consensus(), 0x3fff_ffe0);
+    assert_eq!(block.block_hash().to_string(), share.hash);
+}
+
 #[test]
 fn a_subsidy_only_block_is_whole_too() {
     let mut pool = pool_with(|next| work::subsidy_only(next.id.0, 1, next.received_at));
@@ -91,7 +106,7 @@ fn a_subsidy_only_block_is_whole_too() {
 fn the_first_worker_of_a_connection_is_paid() {
     let mut pool = pool_with(|template| template);
     let conn = pool.join(&address(1), "d=1e-9");
-    pool.ask(conn, &warppool_tests::pool::authorize(3, &address(2), "x"));
+    pool.ask(conn, &authorize(3, &address(2), "x"));
     let share = pool.miner(conn).search().hit();
     assert_eq!(pool.submit(conn, &address(2), &share), Ok(()));
     assert_eq!(block(&pool, 0).txdata[0].output[0].script_pubkey, script(&address(1)));

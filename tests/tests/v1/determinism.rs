@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 use warppool_tests::pool::{CONFIGURE, Pool, authorize, settings};
-use warppool_tests::work::{EASY_BITS, address, with_bits};
+use warppool_tests::work::{address, with_bits};
+
+/// `nBits` that one hash in 256 meets.
+const BITS: u32 = 0x2000_ffff;
 
 /// A busy quarter of an hour: many miners, floods that are judged on several cores, blocks, hang-ups, tips.
 fn life(seed: u64) -> Vec<String> {
     let mut pool = Pool::new(settings(), seed).traced();
     let template = pool.next_tip();
-    pool.template(with_bits(template, EASY_BITS));
+    pool.template(with_bits(template, BITS));
     let conns: Vec<_> = (0..40).map(|_| pool.push_open()).collect();
     for (number, conn) in conns.iter().enumerate() {
         pool.push_line(*conn, CONFIGURE);
@@ -17,7 +20,7 @@ fn life(seed: u64) -> Vec<String> {
         pool.push_line(*conn, &authorize(2, &user, if number % 2 == 0 { "d=1e-9" } else { "md=1e-10" }));
     }
     pool.tick();
-    for round in 0..30 {
+    for round in 0..16 {
         for (number, conn) in conns.iter().enumerate().filter(|(number, _)| number % 11 != 10 || round < 9) {
             for nonce in 0..8 {
                 let share = pool.miner(*conn).search().extranonce2(round).version_bits(0x2000 << nonce).share(nonce);
@@ -32,10 +35,10 @@ fn life(seed: u64) -> Vec<String> {
         pool.advance(Duration::from_secs(29));
         if round % 5 == 4 {
             let template = pool.next_tip();
-            pool.template(with_bits(template, EASY_BITS));
+            pool.template(with_bits(template, BITS));
         }
     }
-    assert!(pool.blocks.len() > 100, "{} blocks", pool.blocks.len());
+    assert!(pool.blocks.len() > 5, "{} blocks", pool.blocks.len());
     pool.trace.take().expect("traced")
 }
 

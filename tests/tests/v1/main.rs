@@ -6,6 +6,7 @@ mod determinism;
 mod judging;
 mod order;
 mod sessions;
+mod storm;
 mod transcripts;
 mod values;
 mod work_flow;

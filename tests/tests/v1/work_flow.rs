@@ -63,6 +63,24 @@ fn rule_19_only_a_new_tip_is_clean() {
     assert_eq!((clean.len(), places), (16, vec![0, 11, 14]), "{clean:?}");
 }
 
+/// Defect 10: whatever was sent a moment ago, a tip waits for nothing.
+#[test]
+fn defect_10_a_new_tip_goes_out_in_the_tick_that_brings_it() {
+    let mut pool = Pool::default().with_work();
+    let conn = pool.join(&address(1), "x");
+    for _ in 0..20 {
+        pool.new_tip();
+        let lines = pool.take(conn);
+        assert!(lines.len() == 1 && lines[0].ends_with(",true]}"), "{lines:?}");
+        // The full template after an empty one does not wait for the refresh either.
+        let next = pool.next_tip();
+        pool.template(work::subsidy_only(next.id.0, next.height - 1000, pool.now().unix));
+        assert!(pool.take(conn)[0].ends_with(",true]}"));
+        pool.template(next);
+        assert!(pool.take(conn)[0].ends_with(",false]}"));
+    }
+}
+
 #[test]
 fn rule_20_a_job_with_a_new_time_every_30_seconds() {
     let mut pool = Pool::default().with_work();
