@@ -13,7 +13,7 @@ use warppool_components::device_class::DeviceClass;
 use warppool_components::event::PoolEvent;
 use warppool_components::inbox::{Closed, Command, Inbox, Now, Opened};
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
-use warppool_components::outbox::Outbox;
+use warppool_components::outbox::{Body, Outbox};
 use warppool_components::record::{Restored, ShareRow, WorkerRow};
 use warppool_components::settings::{Network, PayoutSettings, Settings, VardiffSettings};
 use warppool_components::snapshot::Snapshot;
@@ -52,6 +52,8 @@ pub struct Pool {
     pub snapshot: Option<Box<Snapshot>>,
     /// Events, in order.
     pub events: Vec<PoolEvent>,
+    /// Writes of the last tick in their order, and where the bytes of those lie that several connections share.
+    pub writes: Vec<(Conn, Option<*const u8>)>,
     /// Every outbox as text, when asked for.
     pub trace: Option<Vec<String>>,
 }
@@ -146,6 +148,7 @@ impl Pool {
             workers: Vec::new(),
             snapshot: None,
             events: Vec::new(),
+            writes: Vec::new(),
             trace: None,
         };
         pool.health(NodeHealth::Ready);
@@ -223,7 +226,10 @@ impl Pool {
     }
 
     fn deliver(&mut self, open_before: &[bool]) {
+        self.writes.clear();
         for write in &self.outbox.writes {
+            let shared = if let Body::Shared(bytes) = &write.body { Some(bytes.as_ptr()) } else { None };
+            self.writes.push((Conn(write.connection.slot as usize), shared));
             let text = std::str::from_utf8(self.outbox.body(&write.body)).expect("lines are text");
             assert!(text.ends_with('\n') && text.len() > 1, "a write is whole lines: {text:?}");
             let place = write.connection.slot as usize;

@@ -10,6 +10,7 @@
 //! template new-tip           the node has a new tip and a full template for it
 //! template same-tip          the node has a newer template for the same tip
 //! mine [extranonce2=N] [bits=N]    finds a share of the latest job: {job} {extranonce2} {ntime} {nonce} {version}
+//!                            and {nonce_unpadded}; N is hexadecimal
 //! miss [extranonce2=N] [bits=N]    the same, but the share misses the difficulty
 //! hang up                    the miner goes
 //! ```

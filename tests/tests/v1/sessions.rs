@@ -111,6 +111,8 @@ fn defect_31_three_authorizes_on_one_connection_and_gauges_that_return_to_zero()
         let lines = pool.ask(conn, &authorize(id, user, "x"));
         assert_eq!(lines, [format!("{{\"id\":{id},\"result\":true,\"error\":null}}")], "no second job either");
     }
+    // Another spelling of the first one is no second connection of it.
+    pool.ask(conn, &authorize(6, &users[0].replace('.', "_"), "x"));
     for (number, user) in users.iter().enumerate() {
         let share = pool.miner(conn).search().extranonce2(number as u64).hit();
         assert_eq!(pool.submit(conn, user, &share), Ok(()));

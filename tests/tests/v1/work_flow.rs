@@ -81,6 +81,23 @@ fn defect_10_a_new_tip_goes_out_in_the_tick_that_brings_it() {
     }
 }
 
+/// Invariant 6 and the fan-out of a tip: the largest miners first, the text of one payout script once.
+#[test]
+fn a_new_tip_goes_to_the_largest_first_and_is_written_once() {
+    let mut pool = Pool::default().with_work();
+    let small = pool.join(&address(1), "d=1e-9");
+    let large = pool.join(&address(2), "d=1024");
+    let middle = pool.join(&format!("{}.b", address(1)), "d=1");
+    let waiting = pool.connect();
+    pool.new_tip();
+    let [first, second, third] = pool.writes[..] else { panic!("{:?}", pool.writes) };
+    assert_eq!((first.0, second.0, third.0), (large, middle, small));
+    assert!(first.1.is_some() && second.1.is_some());
+    assert_ne!(first.1, second.1, "another address, another text");
+    assert_eq!(second.1, third.1, "the same bytes for both workers of an address");
+    assert!(pool.take(waiting).is_empty());
+}
+
 #[test]
 fn rule_20_a_job_with_a_new_time_every_30_seconds() {
     let mut pool = Pool::default().with_work();
