@@ -92,7 +92,7 @@ fn decide(
 /// Announces what is left of `ideal` after rounding and bounds; tells whether that is a change.
 fn settle_on(state: &mut Vardiff, ideal: Difficulty, settings: &VardiffSettings, now: Instant) -> bool {
     let floor = state.floor.unwrap_or(settings.min).clamp(settings.min, settings.max);
-    let chosen = ideal.rounded_for_miners().clamp(floor, settings.max);
+    let chosen = ideal.rounded_between(floor, settings.max);
     rule::restart(state, now);
     if chosen == state.announced {
         return false;

@@ -153,7 +153,9 @@ fn proposal(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> Op
     let in_force = state.in_force.value();
     let is_silent = state.slower.acted_on && state.slower.hashes == 0.0;
     let easing_max = if is_silent { EASING_MAX } else { settings.max_step };
-    Difficulty::new(ideal.clamp(in_force / easing_max, in_force * settings.max_step)).ok()
+    // The first jump may have gone further than a step, and waits for its job: a rise takes nothing of it back.
+    let hardest = (in_force * settings.max_step).max(state.announced.value());
+    Difficulty::new(ideal.clamp(in_force / easing_max, hardest)).ok()
 }
 
 /// The factor by which the miner must be too fast for its difficulty. A young average must be further off.

@@ -118,6 +118,24 @@ fn defect_05_a_share_is_judged_at_the_difficulty_of_its_job() {
     assert_eq!(credits, expected);
 }
 
+/// A raise that waits for its job is not taken back by shares which ask for a still larger one.
+#[test]
+fn a_miner_that_speeds_up_before_the_next_job_is_not_eased() {
+    let mut pool = Pool::default().with_work();
+    let user = address(1);
+    let conn = pool.join(&user, "x");
+    let shares = pool.miner(conn).search().hits(700);
+    let mut told = Vec::new();
+    let mut submitted = 0;
+    while pool.miner(conn).jobs.len() == 1 {
+        pool.advance(Duration::from_millis(if submitted < 8 { 200 } else { 50 }));
+        assert_eq!(pool.submit(conn, &user, &shares[submitted]), Ok(()));
+        submitted += 1;
+        told.extend(pool.miner(conn).difficulty.filter(|new| told.last() != Some(new)));
+    }
+    assert!(told.len() >= 2 && told.is_sorted(), "{told:?}");
+}
+
 /// Defect 6: a miner that is too slow for its start.
 #[test]
 fn defect_06_a_silent_miner_is_eased() {

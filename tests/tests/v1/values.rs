@@ -181,6 +181,10 @@ fn rule_15_holds_at_the_bounds_too() {
     assert_eq!(pool.miner(conn).difficulty, Some(1024.0));
     let conn = pool.join(&address(2), "md=3000");
     assert_eq!(pool.miner(conn).difficulty, Some(4096.0));
+    // Silence eases to the bound, and no further.
+    let silent = pool.join_as("bmminer", &address(3), "x");
+    pool.advance(Duration::from_secs(300));
+    assert_eq!(pool.miner(silent).difficulty, Some(1024.0));
 }
 
 #[test]
