@@ -136,8 +136,12 @@ fn write_job(text: &mut Exposition, snapshot: &Snapshot) {
     text.gauge("warppool_current_job_height", "Height of the block that is worked on", f64::from(job.height));
     let value = job.coinbase_value.0 as f64;
     text.gauge("warppool_current_job_coinbase_value_sats", "Subsidy and fees of that block", value);
-    text.gauge("warppool_last_template_at_seconds", "Latest job as a unix timestamp", seconds(job.created_at));
-    let age = snapshot.at.millis().saturating_sub(job.created_at.millis()) as f64 / 1000.0;
+    text.gauge(
+        "warppool_last_template_at_seconds",
+        "When the template of the latest job came, as a unix timestamp",
+        seconds(job.template_received_at),
+    );
+    let age = snapshot.at.millis().saturating_sub(job.template_received_at.millis()) as f64 / 1000.0;
     text.gauge("warppool_template_age_seconds", "Age of the latest job", age);
 }
 

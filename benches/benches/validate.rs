@@ -26,9 +26,9 @@ fn bench(criterion: &mut Criterion) {
     group.bench_function("plain", |bencher| {
         bencher.iter(|| {
             let coinbase = [&PREFIX[..], black_box(&EXTRANONCE), &SUFFIX].concat();
-            let root = branches.iter().fold(double(&coinbase), |left, right| {
-                double(&[&left[..], right.as_internal()].concat())
-            });
+            let root = branches
+                .iter()
+                .fold(double(&coinbase), |left, right| double(&[&left[..], right.as_internal()].concat()));
             double(&header(&root))
         });
     });

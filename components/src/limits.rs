@@ -210,6 +210,9 @@ pub const ORPHANED_BLOCK_FOLLOWED_SECONDS: u64 = 2 * 600 * CONFIRMATIONS_FOLLOWE
 /// Blocks held in the snapshot for the dashboard; older ones are read from the store.
 pub const BLOCKS_IN_SNAPSHOT_MAX: usize = 64;
 
+/// Lines that wait for whoever reads the log: some 20 MiB at the most.
+pub const LOG_LINES_QUEUED_MAX: usize = 64 * 1024;
+
 const _: () = assert!(EXTRANONCE1_BYTES >= 4 && EXTRANONCE1_BYTES <= 6, "stratum-v1 rule 10");
 const _: () = assert!(EXTRANONCE2_BYTES >= 7 && EXTRANONCE2_BYTES <= 8, "stratum-v1 rule 10");
 // Height push, job number push, tag push with its length, extranonce push: must fit at the longest tag.

@@ -124,6 +124,8 @@ pub struct JobSnapshot {
     pub ntime: u32,
     /// When it was made.
     pub created_at: UnixTime,
+    /// When its template came from the node; older than the job when the job is a refresh.
+    pub template_received_at: UnixTime,
     /// Full or subsidy only.
     pub kind: TemplateKind,
     /// Transactions without the coinbase.
@@ -138,7 +140,7 @@ pub struct JobSnapshot {
     pub tag: String,
     /// scriptSig of the coinbase in hexadecimal, the extranonce's bytes as zeros.
     pub coinbase_script: String,
-    /// Outputs for the payee with the largest hash rate, or of the fallback address.
+    /// Outputs for one of the payees in use, or of the fallback address.
     pub outputs: Arc<[CoinbaseOutput]>,
     /// Merkle branches.
     pub merkle_branches: u32,

@@ -24,7 +24,7 @@ const REFRESH: Duration = Duration::from_millis(500);
 
 /// Runs the demonstration; the result is the exit status.
 pub fn demo(arguments: &Demo) -> u8 {
-    logging::start(LogOptions { filter: "warn", json: false });
+    let _log = logging::start(LogOptions { filter: "warn", json: false });
     match play(arguments) {
         Ok(()) => exit_code::DONE,
         Err(reason) => {

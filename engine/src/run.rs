@@ -28,7 +28,7 @@ pub fn run(arguments: &Run) -> u8 {
         }
     };
     let logging = &loaded.config.logging;
-    logging::start(LogOptions { filter: if logging.debug { "debug" } else { "info" }, json: logging.json });
+    let _log = logging::start(LogOptions { filter: if logging.debug { "debug" } else { "info" }, json: logging.json });
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     match serve(&loaded, sources) {
         Ok(()) => exit_code::DONE,

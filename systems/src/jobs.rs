@@ -121,6 +121,7 @@ fn picture(world: &World, job: &Job, now: Now, tag: String) -> JobSnapshot {
         difficulty: template.network_target.to_difficulty().value(),
         ntime: job.ntime,
         created_at: now.unix,
+        template_received_at: template.received_at,
         kind: template.kind,
         transactions: template.transaction_count,
         weight: template.weight,

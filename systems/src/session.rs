@@ -90,7 +90,9 @@ fn subscribe(world: &mut World, at: Place, agent: &str, session: Option<&str>, i
     resume(world, at, session.and_then(session_id));
     let Some(mut session) = world.get_mut::<Session>(at.connection) else { return };
     session.subscribed = true;
-    session.user_agent = agent[..agent.floor_char_boundary(USER_AGENT_BYTES_MAX)].into();
+    if !agent.is_empty() {
+        session.user_agent = agent[..agent.floor_char_boundary(USER_AGENT_BYTES_MAX)].into();
+    }
     let session_id = session.session_id;
     let Some(channel) = world.get::<Channel>(at.channel) else { return };
     emit::subscribe_reply(out, id, session_id, &channel.extranonce1, EXTRANONCE2_BYTES);

@@ -50,7 +50,8 @@ fn reasons(published: &Published) -> Vec<String> {
     match &snapshot.job {
         None => reasons.push("There is no job for miners yet.".to_owned()),
         Some(job) => {
-            let age = Duration::from_millis(snapshot.at.millis().saturating_sub(job.created_at.millis())) + silence;
+            let age =
+                Duration::from_millis(snapshot.at.millis().saturating_sub(job.template_received_at.millis())) + silence;
             if age > JOB_AGE_MAX {
                 reasons.push(format!("The latest job is {} s old.", age.as_secs()));
             }

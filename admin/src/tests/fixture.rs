@@ -248,6 +248,7 @@ fn job() -> JobSnapshot {
         difficulty: 152_270_000_000_000.5,
         ntime: 1_763_687_990,
         created_at: UnixTime::from_seconds(NOW.seconds() - 10),
+        template_received_at: UnixTime::from_seconds(NOW.seconds() - 10),
         kind: TemplateKind::Full,
         transactions: 3120,
         weight: 3_992_210,
