@@ -1,0 +1,136 @@
+//! A miner that is nothing but a socket. It hashes nothing: its difficulty is one that every hash meets.
+
+use super::{DEADLINE, until};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Pins a difficulty that every hash meets.
+const EASY: &str = "d=1e-12";
+
+/// One connection.
+pub(crate) struct RawMiner {
+    stream: TcpStream,
+    lines: BufReader<TcpStream>,
+    /// Messages that came while an answer was waited for.
+    heard: VecDeque<Value>,
+    username: String,
+    extranonce2_bytes: usize,
+    requests: u64,
+}
+
+impl RawMiner {
+    /// A connection on which nothing has been said.
+    pub(crate) fn connect(pool: SocketAddr) -> Self {
+        let stream = TcpStream::connect(pool).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let lines = BufReader::new(stream.try_clone().unwrap());
+        Self { stream, lines, heard: VecDeque::new(), username: String::new(), extranonce2_bytes: 0, requests: 0 }
+    }
+
+    /// Subscribed and authorized, at a difficulty that every hash meets.
+    pub(crate) fn join(pool: SocketAddr, username: &str) -> Self {
+        Self::join_with(pool, username, EASY)
+    }
+
+    /// Subscribed and authorized.
+    pub(crate) fn join_with(pool: SocketAddr, username: &str, password: &str) -> Self {
+        let mut miner = Self::connect(pool);
+        let subscription = miner.call("mining.subscribe", &json!(["raw/1.0"])).unwrap();
+        miner.extranonce2_bytes = subscription["result"][2].as_u64().unwrap() as usize;
+        let authorized = miner.call("mining.authorize", &json!([username, password])).unwrap();
+        assert_eq!(authorized["result"], true, "{authorized}");
+        miner.username = username.to_owned();
+        miner
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        // A pool that hangs up is seen when reading.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends bytes `times` times, or until the pool does not take them.
+    pub(crate) fn flood(&mut self, bytes: &[u8], times: usize) {
+        self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        for _ in 0..times {
+            if self.stream.write_all(bytes).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next message; `None` once the pool has hung up.
+    pub(crate) fn read(&mut self) -> Option<Value> {
+        if let Some(earlier) = self.heard.pop_front() {
+            return Some(earlier);
+        }
+        self.read_line().map(|line| serde_json::from_str(&line).unwrap())
+    }
+
+    /// The next line; `None` once the pool has hung up.
+    pub(crate) fn read_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.lines.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(line),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("nothing from the pool: {error}"),
+        }
+    }
+
+    /// Waits until the pool hangs up.
+    pub(crate) fn wait_for_end(&mut self) {
+        until("the pool hangs up", || if self.read().is_none() { Some(()) } else { None });
+    }
+
+    /// The answer to a request; `None` when the pool hangs up instead.
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Option<Value> {
+        self.requests += 1;
+        let id = self.requests;
+        self.send(format!("{}\n", json!({ "id": id, "method": method, "params": params })).as_bytes());
+        loop {
+            let message: Value = serde_json::from_str(&self.read_line()?).unwrap();
+            if message["id"] == id {
+                return Some(message);
+            }
+            self.heard.push_back(message);
+        }
+    }
+
+    /// The parameters of the next message of a method that are as they should be; others are passed over.
+    pub(crate) fn wait_for(&mut self, method: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.read().unwrap_or_else(|| panic!("the pool hung up before {method}"));
+            if message["method"] == method && is_so(&message["params"]) {
+                return message["params"].clone();
+            }
+        }
+    }
+
+    /// The next job.
+    pub(crate) fn job(&mut self) -> Value {
+        self.wait_for("mining.notify", |_| true)
+    }
+
+    /// Submits a share for a job, with an extranonce2 that was not used before.
+    pub(crate) fn submit(&mut self, job: &Value) -> Option<Value> {
+        let extranonce2 = format!("{:0width$x}", self.requests, width = self.extranonce2_bytes * 2);
+        let params = json!([self.username, job[0], extranonce2, job[7], "00000001"]);
+        self.call("mining.submit", &params)
+    }
+
+    /// Submits a share that must be accepted.
+    pub(crate) fn submit_good(&mut self, job: &Value) {
+        let answer = self.submit(job).expect("the pool answers");
+        assert_eq!(answer["result"], true, "{answer}");
+    }
+}
+
+/// Whether a job has transactions beside the coinbase.
+pub(crate) fn has_transactions(job: &Value) -> bool {
+    !job[4].as_array().unwrap().is_empty()
+}

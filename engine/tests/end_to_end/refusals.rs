@@ -1,0 +1,89 @@
+//! What keeps a pool from starting is said in a sentence, and the exit status tells why.
+
+use crate::harness::{Site, finish, node};
+use redb::{Database, TableDefinition};
+use std::fs;
+use std::net::TcpListener;
+use std::process::Output;
+
+fn run(site: &Site) -> (Option<i32>, String) {
+    let config = site.path("config.toml");
+    let mut arguments = vec!["run", "--config", config.to_str().unwrap()];
+    site.overrides.iter().for_each(|text| arguments.extend(["--set", text]));
+    outcome(&finish(&arguments))
+}
+
+fn outcome(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let (node, _directory) = node();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for key in ["server.pool_listen", "server.status_listen"] {
+        let (status, errors) = run(&Site::new(&node).with(key, &address));
+        assert_eq!(status, Some(1), "{errors}");
+        assert!(errors.contains(&address) && errors.contains("in use"), "{key}: {errors}");
+    }
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_left_alone() {
+    let (node, _directory) = node();
+    let site = Site::new(&node);
+    let path = site.path("pool.redb");
+    let meta: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+    let database = Database::create(&path).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(meta).unwrap().insert("format_version", 99_u32.to_le_bytes().as_slice()).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    let before = fs::read(&path).unwrap();
+    let (status, errors) = run(&site);
+    assert_eq!(status, Some(1), "{errors}");
+    let path = path.to_str().unwrap();
+    for part in [path, "format version 99", "versions up to 1", "run the newer WarpPool"] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+    assert_eq!(before.len(), fs::read(path).unwrap().len());
+}
+
+#[test]
+fn a_store_in_use_by_another_pool_is_named() {
+    let (node, _directory) = node();
+    let site = Site::new(&node);
+    let pool = crate::harness::Pool::start(&site);
+    let (status, errors) = run(&site);
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.contains("pool.redb") && errors.contains("in use by another process"), "{errors}");
+    drop(pool);
+}
+
+#[test]
+fn three_mistakes_are_all_named() {
+    let (node, _directory) = node();
+    let site = Site::new(&node);
+    site.configure("[node]\nnetwork = \"moon\"\n[server]\npool_listen = 3333\n[vardiff]\nmax_stepp = 4\n");
+    let config = site.path("config.toml");
+    let config = config.to_str().unwrap();
+    for (arguments, expected) in [(vec!["run", "--config", config], 78), (vec!["check-config", config], 1)] {
+        let (status, errors) = outcome(&finish(&arguments));
+        assert_eq!(status, Some(expected), "{errors}");
+        for part in [":2: node.network", ":4: server.pool_listen", ":6: vardiff.max_stepp"] {
+            assert!(errors.contains(part), "{part}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn secrets_that_others_can_read_are_refused_and_not_shown() {
+    let (node, _directory) = node();
+    let site = Site::new(&node);
+    site.write_secrets("rpc_user = \"me\"\nrpc_pass = \"hush-hush\"\n", 0o644);
+    let (status, errors) = run(&site);
+    assert_eq!(status, Some(78), "{errors}");
+    assert!(errors.contains("secrets.toml") && errors.contains("600"), "{errors}");
+    assert!(!errors.contains("hush-hush"), "{errors}");
+}

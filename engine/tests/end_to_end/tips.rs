@@ -1,0 +1,48 @@
+//! A new tip reaches every miner at once, and old work is told from bad work.
+
+use crate::harness::{Pool, RawMiner, Site, address, has_transactions, node};
+use std::time::Duration;
+use warppool_simnode::Faults;
+
+const MINERS: u8 = 50;
+
+#[test]
+fn a_new_tip_reaches_all_first_without_then_with_transactions() {
+    let (node, _directory) = node();
+    let pool = Pool::start(&Site::new(&node));
+    let names: Vec<String> = (0..MINERS).map(|number| format!("{}.raw", address(number))).collect();
+    let mut miners: Vec<RawMiner> = names.iter().map(|name| RawMiner::join(pool.miners, name)).collect();
+    let old: Vec<_> = miners.iter_mut().map(|miner| miner.wait_for("mining.notify", has_transactions)).collect();
+    // A template that takes its time shows that miners do not wait for it.
+    let delay = [("getblocktemplate".to_owned(), Duration::from_millis(700))].into();
+    node.set_faults(Faults { delay, ..Faults::default() });
+    node.mine_external_block();
+    for (miner, old) in miners.iter_mut().zip(&old) {
+        let first = miner.job();
+        assert_eq!((&first[8], has_transactions(&first)), (&true.into(), false), "{first}");
+        assert_ne!(first[1], old[1], "the previous block is the new tip");
+        miner.submit_good(&first);
+        let answer = miner.submit(old).unwrap();
+        assert_eq!((&answer["result"], &answer["error"][0]), (&serde_json::Value::Null, &21.into()), "{answer}");
+        assert!(answer["error"][1].as_str().unwrap().to_lowercase().contains("stale"), "{answer}");
+    }
+    for miner in &mut miners {
+        let full = miner.job();
+        assert_eq!((&full[8], has_transactions(&full)), (&false.into(), true), "{full}");
+        miner.submit_good(&full);
+    }
+}
+
+#[test]
+fn without_zmq_a_new_tip_still_arrives() {
+    let (node, _directory) = node();
+    let pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let old = miner.job();
+    // defect_12: ZMQ dies silently. The longpoll and the poll remain.
+    node.set_faults(Faults { zmq_silent: true, ..Faults::default() });
+    node.mine_external_block();
+    let new = miner.wait_for("mining.notify", |job| job[1] != old[1]);
+    assert_eq!(new[8], true);
+    miner.submit_good(&new);
+}
