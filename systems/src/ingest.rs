@@ -4,7 +4,7 @@ use crate::extranonces::{Extranonces, Former};
 use crate::payees::Payees;
 use crate::resources::{
     BlockNews, ConnectionIndex, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies, Stopping,
-    Unsaved,
+    Unsaved, WorkerIndex,
 };
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
@@ -196,6 +196,7 @@ fn leave(world: &mut World, worker: Entity, now: Now, reason: CloseReason) {
     }
     let Some(label) = world.get::<WorkerIdentity>(worker).map(|identity| identity.label.clone()) else { return };
     if offline {
+        world.resource_mut::<WorkerIndex>().grown = true;
         let mut outgoing = world.resource_mut::<Outgoing>();
         outgoing.notice(NoticeLevel::Info, format!("worker {label} left: {}", reason.label()));
         outgoing.0.events.push(PoolEvent { at: now.unix, kind: PoolEventKind::WorkerDown { worker: label } });

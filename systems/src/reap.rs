@@ -1,5 +1,7 @@
 //! Last: what is over leaves the world, and the next moment at which something is due is named.
 
+mod workers;
+
 use crate::extranonces::Extranonces;
 use crate::ingest::{disconnect, forget};
 use crate::payees::Payees;
@@ -35,6 +37,7 @@ fn sweep(world: &mut World, now: Now) {
     world.resource_mut::<Extranonces>().forget_old(now.instant);
     forget_old_jobs(world, now.instant);
     release_without_node(world, now.instant);
+    workers::forget_surplus(world);
     for (key, reason) in overdue(world, now.instant) {
         disconnect(world, key, reason);
     }

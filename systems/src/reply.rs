@@ -56,12 +56,13 @@ fn answer_share(out: &mut Vec<u8>, replies: &Replies, row: u32, verdict: &ShareV
     let (from, to) = replies.share_ids[row as usize];
     let id = &replies.text[from as usize..to as usize];
     let Some(reject) = verdict.reject else { return emit::true_reply(out, id) };
-    match replies.share_texts.iter().find(|(of, ..)| *of == row) {
-        Some((_, from, to)) => {
-            let text = String::from_utf8_lossy(&replies.text[*from as usize..*to as usize]);
+    match replies.share_texts.binary_search_by_key(&row, |(of, ..)| *of) {
+        Ok(place) => {
+            let (_, from, to) = replies.share_texts[place];
+            let text = String::from_utf8_lossy(&replies.text[from as usize..to as usize]);
             emit::error_reply(out, id, emit::reject_code(reject), &text);
         }
-        None => emit::reject_reply(out, id, reject),
+        Err(_) => emit::reject_reply(out, id, reject),
     }
 }
 

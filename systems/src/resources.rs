@@ -115,7 +115,7 @@ pub struct Replies {
     pub share_ids: Vec<(u32, u32)>,
     /// Text of answers, and of ids that did not stand in the inbox as they are to be echoed.
     pub text: Vec<u8>,
-    /// A refusal's own words where the cause has details: share row and where they stand in `text`.
+    /// A refusal's own words where the cause has details: share row, rising, and where they stand in `text`.
     pub share_texts: Vec<(u32, u32, u32)>,
 }
 
@@ -215,6 +215,8 @@ pub struct WorkerIndex {
     pub by_label: HashMap<Arc<str>, Entity>,
     /// Largest number given.
     pub id_max: u32,
+    /// Workers came or went since somebody looked whether too many are remembered.
+    pub grown: bool,
 }
 
 /// Sums over all workers, kept beside theirs so that nobody has to add them up.

@@ -98,6 +98,7 @@ fn worker(world: &mut World, identity: &Identity) -> Option<Entity> {
     let worker = world.spawn((identity, WorkerTotals::default(), windows::start(now.instant), presence)).id();
     let mut index = world.resource_mut::<WorkerIndex>();
     index.id_max = id.0;
+    index.grown = true;
     index.by_label.insert(label, worker);
     Some(worker)
 }

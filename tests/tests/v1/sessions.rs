@@ -298,3 +298,31 @@ fn a_worker_starts_where_it_settled() {
     let fresh = pool.join_as("bitaxe", &address(2), "x");
     assert_eq!(pool.miner(fresh).difficulty, Some(1024.0), "its class decides for a new worker");
 }
+
+/// Anybody can authorize under any name; what is remembered of those that left is bounded.
+#[test]
+fn workers_that_left_are_remembered_up_to_the_caps_the_latest_first() {
+    let caps = Settings { saved_workers_per_user_max: 3, saved_workers_total_max: 4, ..settings() };
+    let mut pool = Pool::new(caps, 7).with_work();
+    let here = pool.join(&format!("{}.here", address(1)), "x");
+    for (number, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        for owner in [1, 2] {
+            let conn = pool.join(&format!("{}.{name}", address(owner)), "x");
+            pool.advance(Duration::from_secs(1 + number as u64));
+            pool.hang_up(conn);
+        }
+    }
+    pool.advance(Duration::from_secs(3));
+    let workers = &pool.snapshot.as_ref().expect("published").workers;
+    let mut labels: Vec<String> = workers.iter().map(|worker| worker.label.to_string()).collect();
+    labels.sort();
+    let mut expected = vec![
+        format!("{}.here", address(1)),
+        format!("{}.d", address(1)),
+        format!("{}.c", address(2)),
+        format!("{}.d", address(2)),
+    ];
+    expected.sort();
+    assert_eq!(labels, expected, "the one that is here, and of the others the latest");
+    assert_eq!(pool.closed(here), None);
+}
