@@ -157,7 +157,7 @@ test('a worker opens from the list, has its own chart and payout, and closes by 
   await watched.picture('worker-phone', false);
   await watched.page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'detached', timeout: DEADLINE_MS });
-  assert.match(watched.page.url(), /#\/$/);
+  await watched.page.waitForURL(/#\/$/, { timeout: DEADLINE_MS });
   await watched.close();
 });
 
@@ -200,12 +200,12 @@ test('a thousand workers are sorted, searched and paged', async ({ browser, url,
   const watched = await Watched.open(browser, url, DESKTOP);
   await watched.ready();
   const rows = watched.page.locator('section[aria-labelledby=workers-title] tbody tr');
-  assert.equal(await rows.count(), 25);
+  await watched.page.waitForFunction(() => document.querySelectorAll('section[aria-labelledby=workers-title] tbody tr').length === 25, null, { timeout: DEADLINE_MS });
   await watched.page.getByRole('button', { name: /Show \d+ more/ }).click();
   await watched.page.waitForFunction(() => document.querySelectorAll('section[aria-labelledby=workers-title] tbody tr').length === 100, null, { timeout: DEADLINE_MS });
   await watched.page.getByRole('button', { name: 'Best share' }).click();
   await watched.page.locator('tbody tr:first-child .medal-0').waitFor({ timeout: DEADLINE_MS });
-  assert.match(await watched.text('th[aria-sort=descending]'), /Best share/);
+  await watched.page.locator('th[aria-sort=descending]', { hasText: 'Best share' }).waitFor({ timeout: DEADLINE_MS });
   await watched.page.getByRole('searchbox').fill('cellar-4');
   await watched.page.waitForFunction(() => document.querySelectorAll('section[aria-labelledby=workers-title] tbody tr').length === 12, null, { timeout: DEADLINE_MS });
   await watched.page.getByRole('searchbox').fill('nobody at all');
