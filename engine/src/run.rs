@@ -53,15 +53,16 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
         .thread_name(|n| format!("hash-{n}"))
         .build_global()?;
     let pool = Pool::start(options(config, secrets, &caps))?;
+    // Before anybody is told that the pool is there, so that a signal from then on is heeded.
+    let (stop, reloading) = (pool.stop_handle(), pool.stop_handle());
+    let mut current = config.clone();
+    let signals = Signals::listen(move || stop.ask(), move || reload(&mut current, &sources, &reloading))?;
     for address in pool.miner_addresses() {
         tracing::info!("miners connect to stratum+tcp://{address}");
     }
     for address in pool.dashboard_addresses() {
         tracing::info!("the dashboard is at http://{address}/");
     }
-    let (stop, reloading) = (pool.stop_handle(), pool.stop_handle());
-    let mut current = config.clone();
-    let signals = Signals::listen(move || stop.ask(), move || reload(&mut current, &sources, &reloading))?;
     let outcome = pool.run();
     drop(signals);
     Ok(outcome?)

@@ -22,7 +22,7 @@ use warppool_admin::{AdminHandle, AdminOptions, Publisher};
 use warppool_components::block::BlockState;
 use warppool_components::inbox::{Command, Inbox, Now};
 use warppool_components::limits::NODE_EVENTS_QUEUED_MAX;
-use warppool_components::node::{NodeEvent, NodeHealth};
+use warppool_components::node::NodeEvent;
 use warppool_components::outbox::{NoticeLevel, Outbox};
 use warppool_components::record::{BlockRow, Restored};
 use warppool_components::settings::Settings;
@@ -168,12 +168,11 @@ impl Pool {
     pub fn run(mut self) -> Result<(), PoolError> {
         pin(self.engine_core);
         let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
-        let mut health = NodeHealth::Starting;
         loop {
             let wait = self.wait(outbox.wake_at);
             self.sockets.receive(Some(wait), &mut inbox)?;
             let stopping = self.stop.is_asked();
-            self.gather(&mut inbox, &mut health, stopping);
+            self.gather(&mut inbox, stopping);
             self.turn(&mut inbox, &mut outbox);
             if stopping {
                 return self.end(&mut inbox);
@@ -189,13 +188,8 @@ impl Pool {
     }
 
     /// What reached the pool beside sockets.
-    fn gather(&mut self, inbox: &mut Inbox, health: &mut NodeHealth, stopping: bool) {
-        while let Ok(event) = self.node_events.try_recv() {
-            if let NodeEvent::Status(status) = &event {
-                report_health(health, status.health, &status.message);
-            }
-            inbox.node.push(event);
-        }
+    fn gather(&mut self, inbox: &mut Inbox, stopping: bool) {
+        inbox.node.extend(self.node_events.try_iter());
         if let Some(Reload { settings }) = self.stop.take_reload() {
             self.sockets.set_connections_max(settings.connections_max);
             inbox.commands.push(Command::Reload(Box::new(settings)));
@@ -274,18 +268,6 @@ fn take_up_blocks(node: &NodeHandle, restored: &mut Restored) {
             _ if matches!(state, BlockState::Rejected(_)) => {}
             _ => node.follow(*hash),
         }
-    }
-}
-
-fn report_health(known: &mut NodeHealth, now: NodeHealth, message: &str) {
-    if *known == now {
-        return;
-    }
-    *known = now;
-    match now {
-        NodeHealth::Ready => tracing::info!("the node is ready"),
-        NodeHealth::Starting => {}
-        NodeHealth::Syncing | NodeHealth::WrongChain | NodeHealth::Lost => tracing::warn!("no work: {message}"),
     }
 }
 

@@ -3,35 +3,45 @@
 use crate::harness::{Pool, RawMiner, Site, address, node};
 use serde_json::json;
 
+/// What becomes of the one who sent it.
+enum After {
+    Answer,
+    End,
+    Silence,
+}
+
 #[test]
 fn bad_input_costs_nobody_else_anything() {
     let (node, _directory) = node();
     let mut pool = Pool::start(&Site::new(&node));
     let mut good = RawMiner::join(pool.miners, &address(1));
     let job = good.job();
-    let subscribe = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
     let long = [vec![b'x'; 17 * 1024], vec![b'\n']].concat();
     let endless = vec![b'['; 64 * 1024];
-    let inputs: [(&str, &[u8]); 7] = [
-        ("malformed JSON", b"{\"id\": 1, \"method\": \n"),
-        ("a 17 KiB line", &long),
-        ("a line without an end", &endless),
-        ("bytes that are not UTF-8", b"\xff\xfe{\"id\":1}\n"),
-        ("an HTTP request", b"GET / HTTP/1.1\r\nHost: pool\r\n\r\n"),
-        ("JSON that is no object", b"[1, 2, 3]\n"),
-        ("zeros", &[0; 512]),
+    let inputs: [(&str, &[u8], After); 7] = [
+        ("malformed JSON", b"{\"id\": 1, \"method\": \n", After::Answer),
+        ("a 17 KiB line", &long, After::End),
+        ("a line without an end", &endless, After::End),
+        ("bytes that are not UTF-8", b"\xff\xfe{\"id\":1}\n", After::Answer),
+        ("an HTTP request", b"GET / HTTP/1.1\r\nHost: pool\r\n\r\n", After::Answer),
+        ("JSON that is no object", b"[1, 2, 3]\n", After::Answer),
+        ("zeros", &[0; 512], After::Silence),
     ];
-    for (what, bytes) in inputs {
+    for (what, bytes, after) in inputs {
         let mut bad = RawMiner::connect(pool.miners);
         bad.send(bytes);
         good.submit_good(&job);
         drop(bad);
         // The same from a miner that was sound before.
         let mut bad = RawMiner::connect(pool.miners);
-        bad.send(subscribe);
-        assert!(bad.read_line().is_some(), "{what}");
+        bad.call("mining.subscribe", &json!([])).expect("subscribed");
         bad.send(bytes);
         good.submit_good(&job);
+        match after {
+            After::Answer => assert!(bad.answer().unwrap()["error"].is_array(), "{what}"),
+            After::End => bad.wait_for_end(),
+            After::Silence => {}
+        }
     }
     assert!(pool.is_running());
     assert_eq!(pool.get("/healthz").0, 200);
@@ -53,7 +63,7 @@ fn what_is_wrong_is_said_to_the_one_who_did_it() {
     assert_eq!(answer["result"], true, "{answer}");
     let mut browser = RawMiner::connect(pool.miners);
     browser.send(b"GET / HTTP/1.1\r\nHost: pool\r\n\r\n");
-    let answer = browser.read().expect("an answer before the end");
+    let answer = browser.answer().expect("an answer before the end");
     assert!(answer["error"][1].as_str().unwrap().contains("not one JSON object"), "{answer}");
 }
 

@@ -7,13 +7,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod blocks;
+mod connections;
 mod demo;
+mod fates;
 mod harness;
 mod hostile;
 mod node_trouble;
 mod refusals;
 mod reload;
 mod restart;
+mod surroundings;
 mod tips;
 
 // The fake that the node's own tests use: it gives templates that the simulated node would be ashamed of.

@@ -1,7 +1,7 @@
 //! Nodes that are down, slow, wrong or changed their password.
 
 use crate::fake_node::FakeNode;
-use crate::harness::{Pool, RawMiner, Site, address, node, until};
+use crate::harness::{Pool, RawMiner, Site, address, node, node_with, until};
 use serde_json::Value;
 use std::time::Duration;
 use warppool_simnode::Faults;
@@ -35,7 +35,7 @@ fn defect_13_miners_are_released_when_the_node_is_lost() {
     let job = miner.job();
     miner.submit_good(&job);
     node.stop_rpc();
-    pool.wait_for_log(&["no work"]);
+    pool.wait_for_log(&["no new work"]);
     miner.wait_for_end();
     until("not ready", || (readiness(&pool).0 == 503).then_some(()));
     // The node is back with another cookie, and so is its work.
@@ -98,4 +98,25 @@ fn a_template_with_a_wrong_witness_commitment_gives_no_job() {
     node.add_block(2);
     let job = miner.job();
     assert!(crate::harness::has_transactions(&job));
+}
+
+#[test]
+fn defect_24_a_node_that_is_not_synchronised_or_of_another_chain_gives_no_work() {
+    let (syncing, _first) = node();
+    syncing.set_faults(Faults { initial_block_download: true, ..Faults::default() });
+    let (foreign, _second) = node_with(|options| options.chain = "signet".to_owned());
+    for (node, sentence) in [(&syncing, "initial block download"), (&foreign, "the configured network is regtest")] {
+        let pool = Pool::start(&Site::new(node));
+        until("not ready with the reason", || {
+            let (status, answer) = readiness(&pool);
+            (status == 503 && answer.to_string().contains(sentence)).then_some(())
+        });
+        let mut miner = RawMiner::join(pool.miners, &address(1));
+        assert_eq!(pool.json("/api/jobs/current")["job"], Value::Null);
+        if std::ptr::eq(node, &syncing) {
+            node.set_faults(Faults::default());
+            let job = miner.job();
+            miner.submit_good(&job);
+        }
+    }
 }

@@ -87,3 +87,16 @@ fn secrets_that_others_can_read_are_refused_and_not_shown() {
     assert!(errors.contains("secrets.toml") && errors.contains("600"), "{errors}");
     assert!(!errors.contains("hush-hush"), "{errors}");
 }
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let (node, _directory) = node();
+    let site = Site::new(&node).with("store.path", "/dev/null/pool.redb");
+    let (status, errors) = run(&site);
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.contains("/dev/null") && errors.contains("[store] path"), "{errors}");
+    fs::remove_file(site.path("config.toml")).unwrap();
+    let (status, errors) = run(&site);
+    assert_eq!(status, Some(78), "{errors}");
+    assert!(errors.contains("config.toml"), "{errors}");
+}

@@ -236,9 +236,12 @@ impl Source {
 
 fn log(status: &NodeStatus) {
     let (health, message) = (status.health.label(), status.message.as_str());
-    if status.health == NodeHealth::Ready && message.is_empty() {
-        tracing::info!(health, height = status.height, "all nodes are well");
-    } else {
-        tracing::warn!(health, message, "not all is well with the nodes");
+    match status.health {
+        NodeHealth::Ready if message.is_empty() => tracing::info!("all nodes are well"),
+        NodeHealth::Ready => tracing::warn!(message, "not all is well with the nodes"),
+        NodeHealth::Starting => tracing::debug!(message, "the nodes have not answered yet"),
+        NodeHealth::Syncing | NodeHealth::WrongChain | NodeHealth::Lost => {
+            tracing::warn!(health, message, "no new work for miners");
+        }
     }
 }

@@ -107,13 +107,13 @@ impl Submission {
 
 /// Sends a block that was just found to all nodes.
 pub(super) fn submit(shared: &Shared, candidate: Arc<BlockCandidate>) {
-    tracing::info!(block = %candidate.hash, height = candidate.template.height, worker = %candidate.worker_label, "block found");
+    tracing::debug!(block = %candidate.hash, height = candidate.template.height, worker = %candidate.worker_label, "block found");
     enqueue(shared, candidate.hash, Block::Candidate(candidate));
 }
 
 /// Sends a block that was found earlier, from its bytes.
 pub(super) fn resubmit(shared: &Shared, hash: Hash256, bytes: Arc<[u8]>) {
-    tracing::info!(block = %hash, "submitting a block of an earlier run again");
+    tracing::debug!(block = %hash, "submitting a block of an earlier run again");
     enqueue(shared, hash, Block::Bytes(bytes));
 }
 
@@ -214,7 +214,8 @@ fn conclude(shared: &Shared, submission: &Submission, node: usize, answer: Answe
     let Some(state) = submission.note(node, answer) else { return };
     match &state {
         BlockState::Rejected(reason) => tracing::error!(block = %hash, reason, "block rejected"),
-        state => tracing::info!(block = %hash, %state, "block"),
+        // The engine tells of it as news, with height and finder.
+        state => tracing::debug!(block = %hash, %state, "block"),
     }
     shared.source.block(hash, state.clone());
     if matches!(state, BlockState::Accepted | BlockState::Orphaned) {

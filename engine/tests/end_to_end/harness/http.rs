@@ -48,10 +48,16 @@ impl Pool {
         page["workers"].as_array().unwrap().iter().find(|worker| worker["name"] == name).cloned()
     }
 
-    /// Shares of a worker that the store holds.
+    /// Shares of a worker that the store holds: accepted, refused, and the difficulty of the accepted ones.
     pub(crate) fn stored_shares(&self, name: &str) -> (u64, u64, f64) {
-        let points = self.json(&format!("/api/hashrate?worker={name}&hours=2&step=300"))["points"].clone();
-        let points = points.as_array().unwrap();
+        let (status, text) = self.get(&format!("/api/hashrate?worker={name}&hours=2&step=300"));
+        if status == 404 {
+            // A worker that is too new for the snapshot.
+            return (0, 0, 0.0);
+        }
+        assert_eq!(status, 200, "{text}");
+        let page: Value = serde_json::from_str(&text).unwrap();
+        let points = page["points"].as_array().unwrap();
         let sum = |key: &str| points.iter().map(|point| point[key].as_u64().unwrap()).sum::<u64>();
         let difficulty = points.iter().map(|point| point["accepted_difficulty"].as_f64().unwrap()).sum();
         (sum("accepted"), sum("rejected"), difficulty)
@@ -84,5 +90,10 @@ impl Events {
         until(&format!("an event {kind}"), || {
             self.heard.lock().unwrap().iter().find(|event| event["type"] == kind && is_so(event)).cloned()
         })
+    }
+
+    /// Whether an event of this type has come.
+    pub(crate) fn heard(&self, kind: &str) -> bool {
+        self.heard.lock().unwrap().iter().any(|event| event["type"] == kind)
     }
 }

@@ -1,13 +1,15 @@
 //! A pool as a process, its HTTP side, and raw miners.
 
 mod http;
+mod job;
 mod process;
 mod raw_miner;
 mod site;
 
 pub(crate) use http::Events;
+pub(crate) use job::has_transactions;
 pub(crate) use process::{Pool, finish};
-pub(crate) use raw_miner::{RawMiner, has_transactions};
+pub(crate) use raw_miner::RawMiner;
 pub(crate) use site::{Site, address, node, node_with};
 
 use std::time::{Duration, Instant};

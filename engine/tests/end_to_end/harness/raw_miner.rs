@@ -1,10 +1,10 @@
 //! A miner that is nothing but a socket. It hashes nothing: its difficulty is one that every hash meets.
 
-use super::{DEADLINE, until};
+use super::{DEADLINE, job, until};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Pins a difficulty that every hash meets.
@@ -17,6 +17,7 @@ pub(crate) struct RawMiner {
     /// Messages that came while an answer was waited for.
     heard: VecDeque<Value>,
     username: String,
+    extranonce1: String,
     extranonce2_bytes: usize,
     requests: u64,
 }
@@ -28,7 +29,15 @@ impl RawMiner {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap());
-        Self { stream, lines, heard: VecDeque::new(), username: String::new(), extranonce2_bytes: 0, requests: 0 }
+        Self {
+            stream,
+            lines,
+            heard: VecDeque::new(),
+            username: String::new(),
+            extranonce1: String::new(),
+            extranonce2_bytes: 0,
+            requests: 0,
+        }
     }
 
     /// Subscribed and authorized, at a difficulty that every hash meets.
@@ -40,6 +49,7 @@ impl RawMiner {
     pub(crate) fn join_with(pool: SocketAddr, username: &str, password: &str) -> Self {
         let mut miner = Self::connect(pool);
         let subscription = miner.call("mining.subscribe", &json!(["raw/1.0"])).unwrap();
+        miner.extranonce1 = subscription["result"][1].as_str().unwrap().to_owned();
         miner.extranonce2_bytes = subscription["result"][2].as_u64().unwrap() as usize;
         let authorized = miner.call("mining.authorize", &json!([username, password])).unwrap();
         assert_eq!(authorized["result"], true, "{authorized}");
@@ -71,8 +81,18 @@ impl RawMiner {
         self.read_line().map(|line| serde_json::from_str(&line).unwrap())
     }
 
+    /// The next message that is an answer; `None` once the pool has hung up.
+    pub(crate) fn answer(&mut self) -> Option<Value> {
+        loop {
+            let message = self.read()?;
+            if message.get("method").is_none() {
+                return Some(message);
+            }
+        }
+    }
+
     /// The next line; `None` once the pool has hung up.
-    pub(crate) fn read_line(&mut self) -> Option<String> {
+    fn read_line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.lines.read_line(&mut line) {
             Ok(0) => None,
@@ -118,9 +138,40 @@ impl RawMiner {
 
     /// Submits a share for a job, with an extranonce2 that was not used before.
     pub(crate) fn submit(&mut self, job: &Value) -> Option<Value> {
-        let extranonce2 = format!("{:0width$x}", self.requests, width = self.extranonce2_bytes * 2);
-        let params = json!([self.username, job[0], extranonce2, job[7], "00000001"]);
+        let extranonce2 = self.extranonce2(self.requests);
+        let params = self.share(job, &extranonce2);
         self.call("mining.submit", &params)
+    }
+
+    /// Submits a share that is a block, which two hashes in three are on an easy node; gives its hash. What the pool
+    /// says of it is left to the caller.
+    pub(crate) fn submit_block(&mut self, job: &Value) -> String {
+        let (hash, line) = self.block_line(job);
+        self.send(&line);
+        hash
+    }
+
+    /// The line that submits a block, and the block's hash.
+    pub(crate) fn block_line(&mut self, job: &Value) -> (String, Vec<u8>) {
+        let mut numbers = (1_000_000..2_000_000).map(|number| self.extranonce2(number));
+        let found = numbers.find(|extranonce2| job::is_block(job, &self.extranonce1, extranonce2)).unwrap();
+        self.requests += 1;
+        let params = self.share(job, &found);
+        let line = format!("{}\n", json!({ "id": self.requests, "method": "mining.submit", "params": params }));
+        (job::block_hash(job, &self.extranonce1, &found), line.into_bytes())
+    }
+
+    /// Ends the connection from this side while the other may still be read.
+    pub(crate) fn hang_up(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    fn extranonce2(&self, number: u64) -> String {
+        format!("{number:0width$x}", width = self.extranonce2_bytes * 2)
+    }
+
+    fn share(&self, job: &Value, extranonce2: &str) -> Value {
+        json!([self.username, job[0], extranonce2, job[7], "00000001"])
     }
 
     /// Submits a share that must be accepted.
@@ -128,9 +179,4 @@ impl RawMiner {
         let answer = self.submit(job).expect("the pool answers");
         assert_eq!(answer["result"], true, "{answer}");
     }
-}
-
-/// Whether a job has transactions beside the coinbase.
-pub(crate) fn has_transactions(job: &Value) -> bool {
-    !job[4].as_array().unwrap().is_empty()
 }
