@@ -1,6 +1,6 @@
 //! A miner's connection.
 
-use crate::units::{Instant, UnixTime};
+use crate::units::Instant;
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
 use std::net::IpAddr;
@@ -71,8 +71,6 @@ pub struct Connection {
     pub protocol: Protocol,
     /// When it was accepted.
     pub opened_at: Instant,
-    /// The same by wall clock.
-    pub opened_at_unix: UnixTime,
     /// When its last line came.
     pub heard_at: Instant,
     /// Its first channel. A V1 connection has no other.
@@ -90,8 +88,6 @@ pub struct Session {
     pub session_id: u64,
     /// User agent, cut at [`USER_AGENT_BYTES_MAX`](crate::limits::USER_AGENT_BYTES_MAX).
     pub user_agent: Arc<str>,
-    /// Whether version rolling was configured.
-    pub version_rolling: bool,
     /// Difficulty that the miner suggested last.
     pub suggested_difficulty: Option<f64>,
 }

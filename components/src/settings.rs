@@ -132,6 +132,6 @@ pub struct Settings {
     pub saved_workers_per_user_max: usize,
     /// Workers remembered in all; the ones not seen for longest go first.
     pub saved_workers_total_max: usize,
-    /// A connection without any request for so long is closed, unless it has authorized.
+    /// A connection without any line for so long is closed, unless it has authorized.
     pub idle_evict: Duration,
 }

@@ -41,7 +41,7 @@ fn open(world: &mut World, opened: Opened) {
         world.resource_mut::<Outgoing>().0.closes.push(close);
         return;
     }
-    let Now { instant, unix } = world.resource::<Moment>().0;
+    let instant = world.resource::<Moment>().0.instant;
     let (session_id, extranonce1) = world.resource_mut::<Extranonces>().take();
     let vardiff = initial_vardiff(&world.resource::<Policy>().0, instant);
     let channel = world.spawn_empty().id();
@@ -52,7 +52,6 @@ fn open(world: &mut World, opened: Opened) {
                 peer: opened.peer,
                 protocol: opened.protocol,
                 opened_at: instant,
-                opened_at_unix: unix,
                 heard_at: instant,
                 channel,
                 closing: false,

@@ -87,9 +87,12 @@ fn overdue(world: &mut World, now: Instant) -> Vec<(ConnectionKey, CloseReason)>
         .collect()
 }
 
+/// A miner that has authorized may be silent for as long as it likes: slow devices are.
 fn is_overdue(world: &World, connection: &Connection, now: Instant) -> bool {
     let authorized = world.get::<Channel>(connection.channel).is_some_and(|channel| channel.worker.is_some());
-    !authorized && now.since(connection.opened_at) >= Duration::from_secs(AUTHORIZE_DEADLINE_SECONDS)
+    let is_late = now.since(connection.opened_at) >= Duration::from_secs(AUTHORIZE_DEADLINE_SECONDS);
+    let is_silent = now.since(connection.heard_at) >= world.resource::<Policy>().0.idle_evict;
+    !authorized && (is_late || is_silent)
 }
 
 fn next_deadline(world: &World) -> Option<Instant> {

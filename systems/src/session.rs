@@ -149,9 +149,6 @@ const fn offered_mask(asked: u32) -> u32 {
 }
 
 fn roll_versions(world: &mut World, at: Place, mask: u32) {
-    if let Some(mut session) = world.get_mut::<Session>(at.connection) {
-        session.version_rolling = true;
-    }
     let Some(mut channel) = world.get_mut::<Channel>(at.channel) else { return };
     channel.version_mask = mask;
     if channel.worker.is_some() {
