@@ -3,6 +3,7 @@
 //! A simulated regtest node that speaks Core's RPC and ZMQ and judges every block, a real pool, and simulated miners
 //! of several device classes that really hash and speak Stratum over loopback sockets. Only the difficulty is small.
 
+mod directory;
 mod report;
 mod scene;
 mod view;
@@ -13,6 +14,7 @@ use crate::logging::{self, LogOptions};
 use crate::runtime::Signals;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use scene::{Failure, Scene};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -48,18 +50,19 @@ fn play(arguments: &Demo) -> Result<(), Failure> {
     let outcome = watch(arguments, &scene, &snapshots, &mut view, &interrupted);
     view.end();
     scene.close_miners();
-    let last = outcome?;
-    let table = report::table(&last, &scene);
-    let faults = report::faults(&last, &scene);
-    scene.close()?;
+    let told = outcome.map(|last| (report::table(&last, &scene), report::faults(&last, &scene)));
+    // However it went: the pool is stopped and the files are removed.
+    let closed = scene.close();
     drop(signals);
+    let (table, faults) = told?;
+    closed?;
     print(&table);
     if faults.is_empty() { Ok(()) } else { Err(faults.join("; ").into()) }
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
+/// Prints a line. An output that nobody reads any more ends nothing.
 fn print(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Shows what happens until it is over; gives the last picture.

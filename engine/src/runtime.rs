@@ -7,6 +7,7 @@
 mod history;
 mod measure;
 mod pending;
+mod refused;
 mod stop;
 
 use crate::Engine;
@@ -15,6 +16,7 @@ use crossbeam::channel::{self, Receiver, Sender};
 use history::StoreHistory;
 use measure::Measures;
 use pending::PendingRecords;
+use refused::Refused;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -88,6 +90,7 @@ pub struct Pool {
     publisher: Publisher,
     watcher: Option<Sender<Arc<Snapshot>>>,
     measures: Measures,
+    refused: Refused,
     clock: Clock,
     stop: Stop,
     profile: String,
@@ -132,6 +135,7 @@ impl Pool {
             publisher,
             watcher: None,
             measures,
+            refused: Refused::default(),
             clock,
             stop,
             profile: options.profile,
@@ -225,6 +229,9 @@ impl Pool {
 
     fn publish(&mut self, outbox: &mut Outbox) {
         let Some(mut snapshot) = outbox.snapshot.take() else { return };
+        let (counters, connections_max) = (self.sockets.counters(), self.sockets.connections_max());
+        let refused = self.refused.look(counters, connections_max, self.clock.now().instant);
+        refused.iter().for_each(|sentence| tracing::warn!("{sentence}"));
         snapshot.runtime = self.measures.snapshot();
         snapshot.runtime.store_lag_seconds = self.pending.lag(self.clock.now().instant).as_secs_f64();
         snapshot.runtime.store_rows_dropped = self.pending.rows_dropped();

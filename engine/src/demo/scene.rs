@@ -1,5 +1,6 @@
 //! Node, pool and miners of the demonstration.
 
+use super::directory::Directory;
 use crate::cli::arguments::Demo;
 use crate::run::LISTEN_BACKLOG;
 use crate::runtime::{Pool, PoolError, PoolOptions, Stop};
@@ -8,7 +9,6 @@ use bitcoin::{Address, ScriptBuf, WPubkeyHash};
 use crossbeam::channel::Receiver;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -70,15 +70,16 @@ pub(super) struct Scene {
     pub(super) dashboard: SocketAddr,
     stop: Stop,
     engine: Option<JoinHandle<Result<(), PoolError>>>,
-    directory: PathBuf,
+    directory: Directory,
 }
 
 impl Scene {
     /// Starts all of it.
     pub(super) fn open(arguments: &Demo) -> Result<(Self, Receiver<Arc<Snapshot>>), Failure> {
-        let directory = std::env::temp_dir().join(format!("warppool-demo-{}", std::process::id()));
-        let node = SimNode::start(SimNodeOptions { bits: BITS, ..SimNodeOptions::regtest(directory.join("node")) })?;
-        let mut pool = Pool::start(options(arguments, &node, &directory))?;
+        let directory = Directory::make()?;
+        let of_node = SimNodeOptions::regtest(directory.path().join("node"));
+        let node = SimNode::start(SimNodeOptions { bits: BITS, ..of_node })?;
+        let mut pool = Pool::start(options(arguments, &node, directory.path()))?;
         let snapshots = pool.watch();
         let pool_address = pool.miner_addresses()[0];
         let dashboard = pool.dashboard_addresses()[0];
@@ -103,7 +104,7 @@ impl Scene {
         self.stop.ask();
         let ended = self.engine.take().map(JoinHandle::join);
         self.node.stop();
-        std::fs::remove_dir_all(&self.directory)?;
+        drop(self.directory);
         match ended {
             Some(Ok(outcome)) => Ok(outcome?),
             Some(Err(_)) => Err("the engine's thread panicked".into()),

@@ -83,10 +83,9 @@ impl View {
         self.miners.iter().for_each(ProgressBar::finish_and_clear);
     }
 
-    #[expect(clippy::print_stdout, reason = "without a terminal the same text goes line by line")]
     fn tell(&self, text: &str) {
         if self.screen.is_hidden() {
-            println!("{text}");
+            super::print(text);
         } else if self.screen.println(text).is_err() {
             // A terminal that is gone: the demonstration goes on.
         }

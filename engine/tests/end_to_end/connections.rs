@@ -46,10 +46,11 @@ fn defect_31_gauges_return_to_zero() {
 #[test]
 fn connections_beyond_the_cap_are_closed_and_a_place_that_is_free_again_is_given() {
     let (node, _directory) = node();
-    let pool = Pool::start(&Site::new(&node).with("tuning.max_connections", "3"));
+    let mut pool = Pool::start(&Site::new(&node).with("tuning.max_connections", "3"));
     let mut miners: Vec<RawMiner> = (1..=3).map(|number| RawMiner::join(pool.miners, &address(number))).collect();
     let mut refused = RawMiner::connect(pool.miners);
     refused.wait_for_end();
+    pool.wait_for_log(&["connections turned away: 1", "at most 3"]);
     for miner in &mut miners {
         let job = miner.job();
         miner.submit_good(&job);

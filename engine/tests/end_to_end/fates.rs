@@ -2,6 +2,7 @@
 
 use crate::harness::{Events, Pool, RawMiner, Site, address, node_with, until};
 use serde_json::Value;
+use std::time::Duration;
 use warppool_simnode::{Failure, Faults, SimNode, SimNodeOptions};
 
 /// Two of three hashes are blocks.
@@ -42,13 +43,34 @@ fn a_block_found_while_the_node_fails_survives_a_kill_of_the_pool() {
     pool.kill();
     assert!(!has(&node, &hash));
     node.set_faults(Faults::default());
-    let again = Pool::start_again(&mut site, &pool);
+    let again = Pool::start_again(&mut site, pool.miners);
     until("the block is in the chain", || has(&node, &hash).then_some(()));
     let row = state_of(&again, &hash, "accepted");
     assert_eq!(row["payout_sats"], pending["payout_sats"]);
     again.json_when("/api/overview", |_| again.metric("warppool_blocks_found_total") == 1.0);
     let worker = again.worker(&format!("{}.lucky", address(1))).unwrap();
     assert_eq!(worker["blocks_found"], 1, "{worker}");
+}
+
+#[test]
+fn an_end_while_the_node_hangs_is_clean_and_the_block_is_submitted_at_the_next_start() {
+    let (node, _directory) = node_with(easy);
+    let mut site = Site::new(&node);
+    let pool = Pool::start(&site);
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let job = miner.job();
+    // Longer than the whole test may take.
+    let delay = [("submitblock".to_owned(), Duration::from_secs(600))].into();
+    node.set_faults(Faults { delay, ..Faults::default() });
+    let hash = miner.submit_block(&job);
+    until("the node is asked", || (node.calls("submitblock") == 1).then_some(()));
+    let address = pool.miners;
+    let (status, log) = pool.terminate();
+    assert_eq!(status, Some(0), "{}", log.join("\n"));
+    node.set_faults(Faults::default());
+    let again = Pool::start_again(&mut site, address);
+    state_of(&again, &hash, "accepted");
+    assert!(has(&node, &hash));
 }
 
 #[test]

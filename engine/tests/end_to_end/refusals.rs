@@ -1,20 +1,14 @@
 //! What keeps a pool from starting is said in a sentence, and the exit status tells why.
 
-use crate::harness::{Site, finish, node};
+use crate::harness::{Pool, Program, Site, node, run};
 use redb::{Database, TableDefinition};
 use std::fs;
 use std::net::TcpListener;
-use std::process::Output;
 
-fn run(site: &Site) -> (Option<i32>, String) {
-    let config = site.path("config.toml");
-    let mut arguments = vec!["run", "--config", config.to_str().unwrap()];
-    site.overrides.iter().for_each(|text| arguments.extend(["--set", text]));
-    outcome(&finish(&arguments))
-}
-
-fn outcome(output: &Output) -> (Option<i32>, String) {
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+/// Exit status and errors of a pool that does not start.
+fn refusal(site: &Site) -> (Option<i32>, String) {
+    let (status, _, errors) = run(site).finish();
+    (status, errors)
 }
 
 #[test]
@@ -23,7 +17,7 @@ fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for key in ["server.pool_listen", "server.status_listen"] {
-        let (status, errors) = run(&Site::new(&node).with(key, &address));
+        let (status, errors) = refusal(&Site::new(&node).with(key, &address));
         assert_eq!(status, Some(1), "{errors}");
         assert!(errors.contains(&address) && errors.contains("in use"), "{key}: {errors}");
     }
@@ -41,7 +35,7 @@ fn a_store_of_a_newer_version_is_left_alone() {
     write.commit().unwrap();
     drop(database);
     let before = fs::read(&path).unwrap();
-    let (status, errors) = run(&site);
+    let (status, errors) = refusal(&site);
     assert_eq!(status, Some(1), "{errors}");
     let path = path.to_str().unwrap();
     for part in [path, "format version 99", "versions up to 1", "run the newer WarpPool"] {
@@ -54,8 +48,8 @@ fn a_store_of_a_newer_version_is_left_alone() {
 fn a_store_in_use_by_another_pool_is_named() {
     let (node, _directory) = node();
     let site = Site::new(&node);
-    let pool = crate::harness::Pool::start(&site);
-    let (status, errors) = run(&site);
+    let pool = Pool::start(&site);
+    let (status, errors) = refusal(&site);
     assert_eq!(status, Some(1), "{errors}");
     assert!(errors.contains("pool.redb") && errors.contains("in use by another process"), "{errors}");
     drop(pool);
@@ -69,7 +63,7 @@ fn three_mistakes_are_all_named() {
     let config = site.path("config.toml");
     let config = config.to_str().unwrap();
     for (arguments, expected) in [(vec!["run", "--config", config], 78), (vec!["check-config", config], 1)] {
-        let (status, errors) = outcome(&finish(&arguments));
+        let (status, _, errors) = Program::start(&arguments, &[]).finish();
         assert_eq!(status, Some(expected), "{errors}");
         for part in [":2: node.network", ":4: server.pool_listen", ":6: vardiff.max_stepp"] {
             assert!(errors.contains(part), "{part}: {errors}");
@@ -82,7 +76,7 @@ fn secrets_that_others_can_read_are_refused_and_not_shown() {
     let (node, _directory) = node();
     let site = Site::new(&node);
     site.write_secrets("rpc_user = \"me\"\nrpc_pass = \"hush-hush\"\n", 0o644);
-    let (status, errors) = run(&site);
+    let (status, errors) = refusal(&site);
     assert_eq!(status, Some(78), "{errors}");
     assert!(errors.contains("secrets.toml") && errors.contains("600"), "{errors}");
     assert!(!errors.contains("hush-hush"), "{errors}");
@@ -92,11 +86,11 @@ fn secrets_that_others_can_read_are_refused_and_not_shown() {
 fn a_file_that_is_not_there_is_named() {
     let (node, _directory) = node();
     let site = Site::new(&node).with("store.path", "/dev/null/pool.redb");
-    let (status, errors) = run(&site);
+    let (status, errors) = refusal(&site);
     assert_eq!(status, Some(1), "{errors}");
     assert!(errors.contains("/dev/null") && errors.contains("[store] path"), "{errors}");
     fs::remove_file(site.path("config.toml")).unwrap();
-    let (status, errors) = run(&site);
+    let (status, errors) = refusal(&site);
     assert_eq!(status, Some(78), "{errors}");
     assert!(errors.contains("config.toml"), "{errors}");
 }

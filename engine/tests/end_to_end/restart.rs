@@ -1,6 +1,6 @@
 //! Ends of a pool, clean and not, and what the next start knows.
 
-use crate::harness::{Pool, RawMiner, Site, address, node, until};
+use crate::harness::{Events, Pool, RawMiner, Site, address, node, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ fn a_kill_under_load_costs_no_more_than_the_last_moment() {
     let best = names.clone().map(|name| best_share(&pool, &name));
     pool.kill();
     let sent: Vec<u64> = miners.iter().map(|miner| miner.stats().shares_sent).collect();
-    let again = Pool::start_again(&mut site, &pool);
+    let again = Pool::start_again(&mut site, pool.miners);
     for (index, name) in names.iter().enumerate() {
         let known = until("the worker after the crash", || again.worker(name));
         let accepted = known["shares"]["accepted"].as_u64().unwrap();
@@ -75,13 +75,12 @@ fn a_clean_stop_saves_every_share_that_was_told() {
     let names = [1, 2, 3, 4].map(|number| format!("{}.raw{number}", address(number)));
     let busy: Vec<Busy> = names.iter().map(|name| Busy::start(&pool, name)).collect();
     until("shares under load", || busy.iter().all(|busy| busy.accepted() >= 100).then_some(()));
-    let before = (pool.miners, pool.http);
+    let address = pool.miners;
     let (status, log) = pool.terminate();
-    assert_eq!(status.code(), Some(0), "{}", log.join("\n"));
+    assert_eq!(status, Some(0), "{}", log.join("\n"));
     assert!(log.last().unwrap().contains("everything is saved"), "{}", log.join("\n"));
     let told: BTreeMap<&String, u64> = names.iter().zip(busy.into_iter().map(Busy::finish)).collect();
-    site.set("server.pool_listen", &before.0.to_string());
-    let again = Pool::start(&site);
+    let again = Pool::start_again(&mut site, address);
     for (name, told) in told {
         let known = until("the worker after the stop", || again.worker(name));
         assert_eq!(known["shares"]["accepted"], told, "{name}: {known}");
@@ -140,7 +139,7 @@ fn a_settled_miner_starts_again_at_its_difficulty() {
     let before_crash = first_difficulty(&pool, &name);
     assert_ne!(before_crash, first, "{last}");
     pool.kill();
-    let again = Pool::start_again(&mut site, &pool);
+    let again = Pool::start_again(&mut site, pool.miners);
     assert_eq!(first_difficulty(&again, &name), before_crash);
 }
 
@@ -160,12 +159,15 @@ fn first_difficulty(pool: &Pool, name: &str) -> f64 {
 }
 
 #[test]
-fn a_second_signal_and_a_silent_peer_do_not_hold_up_the_end() {
+fn neither_peers_nor_browsers_nor_a_second_signal_hold_up_the_end() {
     let (node, _directory) = node();
     let pool = Pool::start(&Site::new(&node));
     let silent = RawMiner::connect(pool.miners);
+    let browser = Events::listen(&pool);
+    let idle = RawMiner::join(pool.miners, &address(1));
+    browser.wait_for("worker_up", |_| true);
     pool.signal("INT");
     let (status, _) = pool.terminate();
-    assert_eq!(status.code(), Some(0));
-    drop(silent);
+    assert_eq!(status, Some(0));
+    drop((silent, idle));
 }

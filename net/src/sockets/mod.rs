@@ -144,6 +144,11 @@ impl Sockets {
         self.connections_max = connections_max;
     }
 
+    /// The cap.
+    pub fn connections_max(&self) -> usize {
+        self.connections_max
+    }
+
     /// Live connections.
     pub fn connections(&self) -> usize {
         self.table.live()

@@ -1,19 +1,117 @@
 //! The program as a process.
 
-use super::{DEADLINE, Site, until};
-use std::io::{BufRead, BufReader};
+use super::{DEADLINE, LOOK, Site, until};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_warppool");
 
-/// A running `warppool run`. It is killed when dropped; its log is shown when the test fails.
-pub(crate) struct Pool {
+/// How long a whole run of a command may take.
+const RUN_MAX: u32 = 4;
+
+/// A running `warppool`. It is killed when dropped.
+pub(crate) struct Program {
     child: Child,
-    log: Arc<Mutex<Vec<String>>>,
+    output: Lines,
+    errors: Lines,
+}
+
+impl Program {
+    /// Starts it with these arguments and variables.
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &Path)]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).envs(variables.iter().copied()).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (output, errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        Self { child, output: Lines::read(output), errors: Lines::read(errors) }
+    }
+
+    /// Waits for a line of its output that holds `text`.
+    pub(crate) fn wait_for_output(&mut self, text: &str) -> String {
+        wait_for_line(&mut self.child, &self.output, &[text])
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for its end; gives exit status, output and errors.
+    pub(crate) fn finish(mut self) -> (Option<i32>, String, String) {
+        let status = self.wait();
+        (status.code(), self.output.end().join("\n"), self.errors.end().join("\n"))
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let end = Instant::now() + DEADLINE * RUN_MAX;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the process does not end");
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Lines of a stream as they come.
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
+}
+
+impl Lines {
+    fn read(stream: impl Read + Send + 'static) -> Self {
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let into = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| into.lock().unwrap().push(line));
+        });
+        Self { lines, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// All of them, once the process has ended.
+    fn end(&mut self) -> Vec<String> {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.so_far()
+    }
+}
+
+fn wait_for_line(child: &mut Child, lines: &Lines, texts: &[&str]) -> String {
+    until(&format!("a line with {texts:?}"), || {
+        let found = lines.so_far().into_iter().find(|line| texts.iter().all(|text| line.contains(text)));
+        if found.is_none() {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "the program has ended with {ended:?}");
+        }
+        found
+    })
+}
+
+/// A running `warppool run`. Its log is shown when the test fails.
+pub(crate) struct Pool {
+    program: Program,
     /// Where miners connect.
     pub(crate) miners: SocketAddr,
     /// Where HTTP is.
@@ -23,67 +121,45 @@ pub(crate) struct Pool {
 impl Pool {
     /// Starts the pool of `site` and waits until it listens.
     pub(crate) fn start(site: &Site) -> Self {
-        let mut child = run(site).spawn().unwrap();
-        let log: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (into, errors) = (Arc::clone(&log), child.stderr.take().unwrap());
-        let reader = std::thread::spawn(move || {
-            BufReader::new(errors).lines().map_while(Result::ok).for_each(|line| into.lock().unwrap().push(line));
-        });
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut pool = Self { child, log, reader: Some(reader), miners: nowhere, http: nowhere };
+        let mut pool = Self { program: run(site), miners: nowhere, http: nowhere };
         pool.miners = pool.address_after("stratum+tcp://");
         pool.http = pool.address_after("the dashboard is at http://");
         pool
     }
 
     /// Starts it again where it was, for miners that come back.
-    pub(crate) fn start_again(site: &mut Site, before: &Self) -> Self {
-        site.set("server.pool_listen", &before.miners.to_string());
+    pub(crate) fn start_again(site: &mut Site, miners: SocketAddr) -> Self {
+        site.set("server.pool_listen", &miners.to_string());
         Self::start(site)
-    }
-
-    /// All lines of the log so far.
-    pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
     }
 
     /// Waits for a line of the log that holds all of `texts`.
     pub(crate) fn wait_for_log(&mut self, texts: &[&str]) -> String {
-        until(&format!("a log line with {texts:?}"), || {
-            let found = self.log().into_iter().find(|line| texts.iter().all(|text| line.contains(text)));
-            if found.is_none() {
-                let ended = self.child.try_wait().unwrap();
-                assert!(ended.is_none(), "the pool has ended with {ended:?}");
-            }
-            found
-        })
+        wait_for_line(&mut self.program.child, &self.program.errors, texts)
     }
 
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        self.program.signal(name);
     }
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.program.child.kill().unwrap();
+        self.program.child.wait().unwrap();
     }
 
     /// Asks it to end and waits until it has; gives its exit status and its log.
-    pub(crate) fn terminate(mut self) -> (ExitStatus, Vec<String>) {
+    pub(crate) fn terminate(mut self) -> (Option<i32>, Vec<String>) {
         self.signal("TERM");
-        let status = wait(&mut self.child);
-        if let Some(reader) = self.reader.take() {
-            reader.join().unwrap();
-        }
-        (status, self.log())
+        let status = self.program.wait();
+        (status.code(), self.program.errors.end())
     }
 
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.program.child.try_wait().unwrap().is_none()
     }
 
     fn address_after(&mut self, text: &str) -> SocketAddr {
@@ -97,48 +173,16 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("log of the pool:\n{}", self.log().join("\n"));
+            eprintln!("log of the pool:\n{}", self.program.errors.so_far().join("\n"));
         }
     }
 }
 
-fn run(site: &Site) -> Command {
-    let mut command = program();
-    command.args(["run", "--config"]).arg(site.path("config.toml")).stdout(Stdio::null()).stderr(Stdio::piped());
-    for text in &site.overrides {
-        command.args(["--set", text]);
-    }
-    command
-}
-
-fn program() -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.stdin(Stdio::null()).env_remove("RUST_LOG");
-    command
-}
-
-/// Runs the program with `arguments` to its end; what it wrote is little.
-pub(crate) fn finish(arguments: &[&str]) -> Output {
-    let mut child = program().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait(&mut child);
-    child.wait_with_output().unwrap()
-}
-
-/// Waits for the end; after the deadline the process is killed.
-fn wait(child: &mut Child) -> ExitStatus {
-    let end = std::time::Instant::now() + DEADLINE * 4;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if std::time::Instant::now() > end {
-            child.kill().unwrap();
-            panic!("the process does not end");
-        }
-        std::thread::sleep(super::LOOK);
-    }
+/// `warppool run` with the configuration of `site`.
+pub(crate) fn run(site: &Site) -> Program {
+    let config = site.path("config.toml");
+    let mut arguments = vec!["run", "--config", config.to_str().unwrap()];
+    site.overrides.iter().for_each(|text| arguments.extend(["--set", text]));
+    Program::start(&arguments, &[])
 }

@@ -1,0 +1,60 @@
+//! Connections that could not be served, told to the operator.
+
+use std::time::Duration;
+use warppool_components::units::Instant;
+use warppool_net::sockets::SocketCounters;
+
+/// Time between two lines about it: during a flood one line a minute says all.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// What has been told already.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    told: SocketCounters,
+    told_at: Option<Instant>,
+}
+
+impl Refused {
+    /// Sentences that are due, when more was refused since the last ones.
+    pub(super) fn look(&mut self, counters: SocketCounters, connections_max: usize, now: Instant) -> Vec<String> {
+        let over_cap = counters.over_cap.saturating_sub(self.told.over_cap);
+        let failed = counters.accept_failures.saturating_sub(self.told.accept_failures);
+        let is_due = self.told_at.is_none_or(|at| now.since(at) >= INTERVAL);
+        if over_cap + failed == 0 || !is_due {
+            return Vec::new();
+        }
+        (self.told, self.told_at) = (counters, Some(now));
+        let mut sentences = Vec::new();
+        if over_cap > 0 {
+            sentences.push(format!(
+                "connections turned away: {over_cap}; at most {connections_max} are served at a time (tuning.max_connections)"
+            ));
+        }
+        if failed > 0 {
+            sentences.push(format!(
+                "the system refused to accept connections {failed} times: raise the limit of open files (ulimit -n, LimitNOFILE)"
+            ));
+        }
+        sentences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_one_line_a_minute_and_nothing_is_left_out() {
+        let mut refused = Refused::default();
+        let mut look = |second: u64, over_cap, accept_failures| {
+            let counters = SocketCounters { over_cap, accept_failures, ..SocketCounters::default() };
+            refused.look(counters, 3, Instant(1 + second * 1_000_000_000))
+        };
+        assert_eq!(look(0, 0, 0), Vec::<String>::new());
+        assert!(look(1, 2, 0)[0].starts_with("connections turned away: 2; at most 3 "));
+        assert_eq!(look(2, 500, 0), Vec::<String>::new());
+        let later = look(61, 501, 4);
+        assert!(later[0].contains(": 499;") && later[1].contains(" 4 times"), "{later:?}");
+        assert_eq!(look(200, 501, 4), Vec::<String>::new());
+    }
+}
