@@ -10,6 +10,7 @@ use warppool_components::settings::{Payee, Settings};
 use warppool_components::share::{ShareClaim, ShareHash, ShareOrigin, ShareVerdict, ShareWork};
 use warppool_components::units::{Difficulty, Hash256, Target};
 use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
+use warppool_systems::block::Counted;
 use warppool_systems::extranonces::Extranonces;
 use warppool_systems::identity;
 use warppool_systems::payees::Payees;
@@ -86,7 +87,8 @@ fn restore(world: &mut World, restored: Restored, now: Now) {
         index.by_label.insert(label, entity);
     }
     for block in restored.blocks {
-        world.spawn(BlockRow { raw: None, ..block });
+        let counted = matches!(block.state, BlockState::Accepted | BlockState::Confirmed(_) | BlockState::Orphaned);
+        world.spawn((BlockRow { raw: None, ..block }, Counted(counted)));
     }
     world.insert_resource(totals);
     world.insert_resource(index);

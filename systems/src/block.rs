@@ -2,6 +2,7 @@
 
 use crate::coinbase;
 use crate::resources::{BlockNews, LiveShares, Moment, Outgoing, PoolTotals, ShareRows, Unsaved};
+use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
@@ -13,6 +14,10 @@ use warppool_components::record::BlockRow;
 use warppool_components::share::{ShareHash, ShareVerdict, ShareWork};
 use warppool_components::units::{Difficulty, Hash256, Sats};
 use warppool_components::worker::{WorkerId, WorkerIdentity, WorkerPresence, WorkerTotals};
+
+/// Whether a block was counted as found: once, when a node has taken it.
+#[derive(Component, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counted(pub bool);
 
 /// Puts candidates into the outbox and follows the states of found blocks.
 pub fn block(world: &mut World) {
@@ -39,7 +44,7 @@ fn found(world: &mut World, share: Entity) {
         "block {} at height {} found by {}: submitting",
         candidate.hash, candidate.template.height, candidate.worker_label
     );
-    world.spawn(BlockRow { raw: None, ..row.clone() });
+    world.spawn((BlockRow { raw: None, ..row.clone() }, Counted(false)));
     let mut outgoing = world.resource_mut::<Outgoing>();
     outgoing.notice(NoticeLevel::Info, notice);
     outgoing.0.records.blocks.push(row);
@@ -97,14 +102,12 @@ fn hear(world: &mut World, hash: Hash256, state: BlockState) {
     if row.state == state {
         return;
     }
-    let was_counted = counts(&row.state);
     row.state = state;
     let row = row.clone();
-    let (is_counted, label) = (counts(&row.state), row.state.to_string());
-    if was_counted != is_counted {
-        recount(world, row.worker, is_counted);
-    }
-    if is_counted && !was_counted {
+    let label = row.state.to_string();
+    let counted = world.get_mut::<Counted>(entity);
+    if counts(&row.state) && counted.is_some_and(|mut counted| !std::mem::replace(&mut counted.0, true)) {
+        count(world, row.worker);
         announce(world, &row);
     }
     let mut outgoing = world.resource_mut::<Outgoing>();
@@ -113,19 +116,17 @@ fn hear(world: &mut World, hash: Hash256, state: BlockState) {
     outgoing.0.records.blocks.push(row);
 }
 
-/// Whether a block of this state counts as found. An orphaned one was accepted once, but pays nothing.
+/// Whether a block of this state was taken by a node. One that is orphaned later was found all the same.
 const fn counts(state: &BlockState) -> bool {
     matches!(state, BlockState::Accepted | BlockState::Confirmed(_))
 }
 
-fn recount(world: &mut World, worker: WorkerId, more: bool) {
-    let step = |count: u64| if more { count + 1 } else { count.saturating_sub(1) };
-    let mut totals = world.resource_mut::<PoolTotals>();
-    totals.blocks_found = step(totals.blocks_found);
+fn count(world: &mut World, worker: WorkerId) {
+    world.resource_mut::<PoolTotals>().blocks_found += 1;
     let mut workers = world.query::<(Entity, &WorkerIdentity, &mut WorkerTotals, &mut WorkerPresence)>();
     let found = workers.iter_mut(world).find(|(_, identity, ..)| identity.id == worker);
     let Some((entity, _, mut totals, mut presence)) = found else { return };
-    totals.blocks_found = step(u64::from(totals.blocks_found)) as u32;
+    totals.blocks_found += 1;
     if !std::mem::replace(&mut presence.unsaved, true) {
         world.resource_mut::<Unsaved>().workers.push(entity);
     }

@@ -146,7 +146,7 @@ fn a_block_is_counted_when_a_node_has_taken_it() {
         (BlockState::Accepted, 1),
         (BlockState::Accepted, 1),
         (BlockState::Confirmed(2), 1),
-        (BlockState::Orphaned, 0),
+        (BlockState::Orphaned, 1),
         (BlockState::Confirmed(3), 1),
     ] {
         pool.push_node(NodeEvent::Block { hash, state: state.clone() });
