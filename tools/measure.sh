@@ -85,14 +85,13 @@ children+=("$echo_server")
 await "$directory/echo.log" '127.0.0.1:'
 echo_address="$(grep -oE '127\.0\.0\.1:[0-9]+' "$directory/echo.log" | head -1)"
 
-for connections in 100 1000; do
-    echo "== echo, $connections connections, window 8"
-    "$load" throughput --protocol echo --pool "$echo_address" -n "$connections" --window 8 --seconds "$seconds" --server-pid "$echo_server"
-done
 start_node steady
 start_pool steady
 for window in 1 8 64; do
     for connections in 100 1000; do
+        echo "== echo, $connections connections, window $window"
+        "$load" throughput --protocol echo --pool "$echo_address" -n "$connections" --window "$window" \
+            --seconds "$seconds" --server-pid "$echo_server"
         echo "== pool, $connections connections, window $window"
         "$load" throughput --pool "$address" -n "$connections" --window "$window" --seconds "$seconds" --server-pid "$pool"
     done
