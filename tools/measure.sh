@@ -68,7 +68,7 @@ start_pool() {
     "$target/release/warppool" run --config "$directory/$1.toml" >"$directory/pool.log" 2>&1 &
     pool=$!
     children+=("$pool")
-    await "$directory/pool.log" 'the node is ready'
+    await "$directory/pool.log" 'all nodes are well'
     address="$(grep -o 'stratum+tcp://[^"]*' "$directory/pool.log" | head -1 | cut -d/ -f3)"
 }
 
