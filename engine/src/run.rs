@@ -10,6 +10,7 @@ use warppool_admin::AdminOptions;
 use warppool_io::node::{Endpoint, NodeOptions, Secret};
 use warppool_io::store::StoreOptions;
 use warppool_net::sockets::ListenOptions;
+use warppool_systems::sha256d::Calibration;
 
 /// Memory for pages of the store's file.
 const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -52,6 +53,8 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
         .num_threads(caps.rayon_threads)
         .thread_name(|n| format!("hash-{n}"))
         .build_global()?;
+    // Measured now rather than when the first share waits for it.
+    tracing::info!("hashing: {}", Calibration::of_this_machine().describe());
     let pool = Pool::start(options(config, secrets, &caps))?;
     // Before anybody is told that the pool is there, so that a signal from then on is heeded.
     let (stop, reloading) = (pool.stop_handle(), pool.stop_handle());

@@ -1,8 +1,50 @@
 //! Double SHA-256 for shares: coinbase, merkle fold, header.
 //!
 //! The start of a job's coinbase never changes, so its whole 64-byte blocks are compressed once a job (a
-//! midstate); a share pays for the rest of its coinbase, two compressions and one more for each merkle branch, and
-//! three for the header. This is the scalar way, over the compression of crate `sha2`.
+//! midstate); a share pays for the rest of its coinbase (usually three compressions and one for the second hash), for
+//! three compressions a merkle branch, one of them of a constant block, and for three of the header: 43 for a share
+//! with 12 branches.
+//!
+//! This file is the scalar way, over the compression of crate `sha2`. It is the reference of all others, which
+//! hash several shares side by side, one a lane:
+//!
+//! - [`Share`] is what is hashed, [`Hasher`] hashes any number of them and [`Calibration`] says which [`Backend`] is the
+//!   fastest on this machine for how many.
+//! - `lanes` walks a batch through coinbase, fold and header; it is safe code, written once for all backends.
+//! - `avx2`, `avx512vl`, `avx512`, `bmi2` and `sha_ni` each hold two compressions, of blocks that differ by lane and of a
+//!   block that is the same in all lanes. They are the only place with `unsafe` code: calls of functions that need an
+//!   instruction set, which a value that only detection makes (`Avx2`, `ShaNi`, ...) proves to be there, and loads and
+//!   stores of whole vectors.
+//!
+//! No result depends on the backend, on the size of a batch or on what else is in it. Nothing here allocates for a share.
+
+mod backend;
+mod calibration;
+mod hasher;
+mod lanes;
+mod share;
+
+#[cfg(target_arch = "x86_64")]
+#[macro_use]
+mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512vl;
+#[cfg(target_arch = "x86_64")]
+mod bmi2;
+#[cfg(target_arch = "x86_64")]
+mod sha_ni;
+
+#[cfg(test)]
+mod tests;
+
+pub use backend::Backend;
+pub use calibration::{Calibration, Measured};
+pub use hasher::Hasher;
+pub use share::Share;
 
 use sha2::block_api::compress256;
 use warppool_components::units::Hash256;
@@ -19,6 +61,9 @@ pub struct Midstate {
 }
 
 impl Midstate {
+    /// Of nothing.
+    const EMPTY: Self = Self { state: INITIAL_STATE, bytes: 0 };
+
     /// Compresses the whole blocks of `prefix`; the rest of at most 63 bytes is given back to be hashed later.
     pub fn new(prefix: &[u8]) -> (Self, &[u8]) {
         let (blocks, tail) = prefix.as_chunks::<64>();
@@ -124,46 +169,4 @@ pub fn header(header: &[u8; 80]) -> Hash256 {
 pub fn double(bytes: &[u8]) -> Hash256 {
     let (midstate, tail) = Midstate::new(bytes);
     midstate.finish_double([tail, &[], &[]])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bitcoin::hashes::{Hash, sha256d};
-
-    /// Another library's answer.
-    fn oracle(bytes: &[u8]) -> [u8; 32] {
-        sha256d::Hash::hash(bytes).to_byte_array()
-    }
-
-    #[test]
-    fn every_length_and_every_cut_agrees_with_another_library() {
-        let bytes: Vec<u8> = (0..300u32).map(|index| (index * 7 + index / 13) as u8).collect();
-        for length in 0..bytes.len() {
-            assert_eq!(double(&bytes[..length]).as_internal(), &oracle(&bytes[..length]), "length {length}");
-        }
-        for cut in 0..bytes.len() {
-            let (midstate, tail) = Midstate::new(&bytes[..cut]);
-            let middle = cut + (bytes.len() - cut) / 3;
-            let hash = midstate.finish_double([tail, &bytes[cut..middle], &bytes[middle..]]);
-            assert_eq!(hash.as_internal(), &oracle(&bytes), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn the_genesis_header_has_its_hash() {
-        let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Bitcoin);
-        let bytes: [u8; 80] = bitcoin::consensus::serialize(&genesis.header).try_into().expect("80 bytes");
-        assert_eq!(header(&bytes).to_string(), "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f");
-    }
-
-    #[test]
-    fn a_pair_is_the_hash_of_both() {
-        let (left, right) = (Hash256::from_internal([3; 32]), Hash256::from_internal([9; 32]));
-        let mut both = [3; 64];
-        both[32..].fill(9);
-        assert_eq!(pair(&left, &right).as_internal(), &oracle(&both));
-        assert_eq!(fold(left, &[right]), pair(&left, &right));
-        assert_eq!(fold(left, &[]), left);
-    }
 }
