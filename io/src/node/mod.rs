@@ -2,7 +2,7 @@
 //!
 //! Each node has a watcher (what is the tip, is the node to be trusted), a template fetcher, threads that submit
 //! and, where configured, a listener to its ZMQ notifications; one follower looks after found blocks. None of them
-//! waits for another. All that they learn goes to [`source`], which makes [`NodeEvent`]s of it in one order.
+//! waits for another. All that they learn goes to `source`, which makes [`NodeEvent`]s of it in one order.
 //!
 //! What does not happen here: no job is built, no coinbase made, nothing is written to disk, and no transaction is
 //! validated: that is the node's work.

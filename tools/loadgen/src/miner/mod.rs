@@ -4,8 +4,8 @@
 //! before job, a coinbase that decodes and pays the user, job ids never reused. What it finds wrong is collected in
 //! [`MinerStats::violations`] and never stops it, as real firmware would not stop either.
 //!
-//! The layers: [`target`] and [`hasher`] are arithmetic, [`job`] decodes and assembles, [`checker`] judges,
-//! [`session`] is the protocol without a socket, [`thread`] is the only place with a socket and a clock.
+//! The layers: `target` and `hasher` are arithmetic, `job` decodes and assembles, `checker` judges,
+//! `session` is the protocol without a socket, `thread` is the only place with a socket and a clock.
 
 mod checker;
 mod device;
