@@ -7,6 +7,7 @@
 
 use super::lanes::{Kernel, ROUND_CONSTANTS_TABLE, Words};
 use super::{Share, lanes};
+use std::arch::asm;
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_and_si256, _mm256_loadu_si256, _mm256_or_si256, _mm256_set1_epi32,
     _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256, _mm256_xor_si256,
@@ -94,4 +95,13 @@ fn small_sigma0(x: Vector) -> Vector {
 #[inline]
 fn small_sigma1(x: Vector) -> Vector {
     xor(xor(rotate::<17, 15>(x), rotate::<19, 13>(x)), _mm256_srli_epi32::<10>(x))
+}
+
+/// The same value, of which the compiler does not know what it is a sum of.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn keep(mut x: Vector) -> Vector {
+    // SAFETY: no instruction at all; the register is in and out.
+    unsafe { asm!("/* {x} */", x = inlateout(ymm_reg) x, options(pure, nomem, nostack, preserves_flags)) };
+    x
 }

@@ -7,6 +7,7 @@
 
 use super::lanes::{Kernel, ROUND_CONSTANTS_TABLE, Words};
 use super::{Share, lanes};
+use std::arch::asm;
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_loadu_si512, _mm512_ror_epi32, _mm512_set1_epi32, _mm512_srli_epi32,
     _mm512_storeu_si512, _mm512_ternarylogic_epi32,
@@ -92,4 +93,13 @@ fn small_sigma0(x: Vector) -> Vector {
 fn small_sigma1(x: Vector) -> Vector {
     let rotated = (_mm512_ror_epi32::<17>(x), _mm512_ror_epi32::<19>(x), _mm512_srli_epi32::<10>(x));
     _mm512_ternarylogic_epi32::<EXCLUSIVE_OR>(rotated.0, rotated.1, rotated.2)
+}
+
+/// The same value, of which the compiler does not know what it is a sum of.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn keep(mut x: Vector) -> Vector {
+    // SAFETY: no instruction at all; the register is in and out.
+    unsafe { asm!("/* {x} */", x = inlateout(zmm_reg) x, options(pure, nomem, nostack, preserves_flags)) };
+    x
 }

@@ -2,7 +2,7 @@
 //!
 //! A macro, because a function that uses an instruction set must name it: the same text in a generic function would
 //! call every addition. The module that uses it defines `Vector`, `LANES` and, over vectors, `load`, `store`, `splat`,
-//! `add`, `choose`, `majority`, `big_sigma0`, `big_sigma1`, `small_sigma0` and `small_sigma1`.
+//! `add`, `keep`, `choose`, `majority`, `big_sigma0`, `big_sigma1`, `small_sigma0` and `small_sigma1`.
 //!
 //! Sixteen rounds are one turn of a loop, with the last sixteen words of the schedule in registers (where there are
 //! enough of them). Longer text would leave the cache of decoded instructions and takes minutes to compile, and each of
@@ -28,8 +28,11 @@ macro_rules! sixteen_rounds {
         $at:ident, $round:expr, $word:expr) => {
         let $at: usize = $round;
         let word = $word;
-        let chosen = choose($state[$e], $state[$f], $state[$g]);
-        let first = add(add(add($state[$h], word), chosen), big_sigma1($state[$e]));
+        // What `e`, the latest result, is not needed for is added first, and the compiler must leave it at that: four
+        // operations from `e` to the next `e` instead of five. Three percent of the time with AVX-512VL.
+        let early = keep(add($state[$h], word));
+        let chosen = keep(add(early, choose($state[$e], $state[$f], $state[$g])));
+        let first = add(chosen, big_sigma1($state[$e]));
         $state[$d] = add($state[$d], first);
         let second = add(majority($state[$a], $state[$b], $state[$c]), big_sigma0($state[$a]));
         $state[$h] = add(first, second);
