@@ -33,6 +33,17 @@ pub fn reap(world: &mut World) {
     world.resource_mut::<Outgoing>().0.wake_at = wake_at;
 }
 
+/// When the pool stops every connection ends, after its last lines were judged and answered and before the store is told.
+pub fn stop(world: &mut World) {
+    if !world.resource::<Stopping>().0 {
+        return;
+    }
+    let keys: Vec<ConnectionKey> = world.query::<&Connection>().iter(world).map(|connection| connection.key).collect();
+    for key in keys {
+        disconnect(world, key, CloseReason::Shutdown);
+    }
+}
+
 fn sweep(world: &mut World, now: Now) {
     world.resource_mut::<Extranonces>().forget_old(now.instant);
     forget_old_jobs(world, now.instant);

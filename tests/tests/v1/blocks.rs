@@ -4,6 +4,7 @@ use bitcoin::consensus::deserialize;
 use bitcoin::{Amount, Block, ScriptBuf};
 use warppool_components::block::BlockState;
 use warppool_components::event::PoolEventKind;
+use warppool_components::inbox::Command;
 use warppool_components::node::NodeEvent;
 use warppool_components::template::Template;
 use warppool_components::units::Sats;
@@ -154,4 +155,18 @@ fn a_block_is_counted_when_a_node_has_taken_it() {
         assert_eq!(count(&mut pool), (counted, counted as u32), "{state}");
         assert_eq!(pool.snapshot.as_ref().expect("published").blocks[0].state, state);
     }
+}
+
+/// The order to stop may come in one inbox with the share of a lifetime.
+#[test]
+fn a_block_that_comes_with_the_order_to_stop_is_submitted() {
+    let mut pool = pool_with(|template| template);
+    let conn = pool.join(&address(1), "d=1e-9");
+    let share = pool.miner(conn).search().hit();
+    pool.push_line(conn, &share.line(9, &address(1)));
+    pool.command(Command::Shutdown);
+    assert_eq!(pool.blocks.len(), 1);
+    assert_eq!(block(&pool, 0).block_hash().to_string(), share.hash);
+    assert!(pool.shares.iter().any(|row| row.reject.is_none()), "credited and told to the store");
+    assert!(pool.closed(conn).is_some());
 }
