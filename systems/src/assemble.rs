@@ -87,7 +87,7 @@ impl Bench<'_, '_, '_> {
             Err(Reject::StaleTip)
         } else if claim.ntime < job.ntime {
             Err(Reject::TimeTooOld)
-        } else if claim.ntime > self.now_seconds.saturating_add(NTIME_AHEAD_SECONDS_MAX) {
+        } else if claim.ntime > self.now_seconds.max(job.ntime).saturating_add(NTIME_AHEAD_SECONDS_MAX) {
             Err(Reject::TimeTooNew)
         } else if !version_fits {
             Err(Reject::VersionOutsideMask)
