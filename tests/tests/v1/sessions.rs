@@ -138,6 +138,19 @@ fn defect_31_three_authorizes_on_one_connection_and_gauges_that_return_to_zero()
     assert_eq!(count(|kind| matches!(kind, PoolEventKind::WorkerDown { .. })), 3);
 }
 
+/// A connection may have a thousand workers, so telling each what the miner is must not be had by repeating a request.
+#[test]
+fn what_a_miner_is_it_says_once() {
+    let mut pool = Pool::default().with_work();
+    let conn = pool.connect();
+    pool.send(conn, &[&authorize(1, &address(1), "x")]);
+    for (agent, expected) in [("", ""), ("bitaxe/2", "bitaxe/2"), ("nicehash/1", "bitaxe/2"), ("", "bitaxe/2")] {
+        pool.send(conn, &[&format!(r#"{{"id":2,"method":"mining.subscribe","params":["{agent}"]}}"#)]);
+        publish(&mut pool);
+        assert_eq!(&*worker(&pool, &address(1)).user_agent, expected, "{agent}");
+    }
+}
+
 /// Defect 16.
 #[test]
 fn defect_16_the_last_share_counts_although_the_miner_has_hung_up() {
