@@ -118,7 +118,8 @@ fn hear_status(world: &mut World, status: NodeStatus) {
     let now = world.resource::<Moment>().0;
     let mut view = world.resource_mut::<NodeView>();
     let changed = view.status.health != status.health;
-    if status.health == NodeHealth::Lost {
+    // A node that synchronises again, or is another network's, gives no more work than one that is silent.
+    if matches!(status.health, NodeHealth::Lost | NodeHealth::Syncing | NodeHealth::WrongChain) {
         view.lost_since.get_or_insert(now.instant);
     } else {
         view.lost_since = None;

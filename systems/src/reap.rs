@@ -79,7 +79,8 @@ fn release_without_node(world: &mut World, now: Instant) {
         return;
     }
     if !std::mem::replace(&mut world.resource_mut::<NodeView>().released, true) {
-        let text = format!("no node has answered for {} s: miners are released to their fail-over", patience.as_secs());
+        let text =
+            format!("no node has given work for {} s: miners are released to their fail-over", patience.as_secs());
         world.resource_mut::<Outgoing>().notice(NoticeLevel::Warn, text);
     }
     let keys: Vec<ConnectionKey> = world.query::<&Connection>().iter(world).map(|connection| connection.key).collect();

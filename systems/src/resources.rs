@@ -253,7 +253,7 @@ pub struct PoolTotals {
 pub struct NodeView {
     /// The latest status.
     pub status: Arc<NodeStatus>,
-    /// Since when no node answers, by the monotonic clock.
+    /// Since when no node gives work, by the monotonic clock.
     pub lost_since: Option<Instant>,
     /// Miners were released because of it.
     pub released: bool,
