@@ -48,7 +48,7 @@ fn sweep(world: &mut World, now: Now) {
     world.resource_mut::<Extranonces>().forget_old(now.instant);
     forget_old_jobs(world, now.instant);
     release_without_node(world, now.instant);
-    workers::forget_surplus(world);
+    workers::forget_surplus(world, now);
     for (key, reason) in overdue(world, now.instant) {
         disconnect(world, key, reason);
     }
