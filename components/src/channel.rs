@@ -2,7 +2,7 @@
 
 use crate::connection::ConnectionKey;
 use crate::job::JobId;
-use crate::limits::{DIFFICULTY_EPOCHS_MAX, EXTRANONCE1_BYTES};
+use crate::limits::{DIFFICULTY_EPOCHS_MAX, EXTRANONCE1_BYTES, PAYOUT_CHANGES_MAX};
 use crate::units::{Difficulty, Instant, Target};
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
@@ -32,6 +32,8 @@ pub struct Channel {
     pub version_mask: u32,
     /// Index of its payee in the jobs' tables, once a worker is authorized.
     pub payout: Option<u32>,
+    /// Payees of jobs before the operator changed who is paid: the last job of each, rising, and its index.
+    pub former_payouts: Vec<(JobId, u32)>,
     /// The worker that was authorized first; it decides who is paid.
     pub worker: Option<Entity>,
     /// Usernames that may submit and whom they credit: every authorized one, and those of the same address that
@@ -51,6 +53,28 @@ pub struct Channel {
     pub first_job: Option<JobId>,
     /// Latest job that was sent.
     pub last_job: Option<JobId>,
+}
+
+impl Channel {
+    /// The payee of `job`, as an index.
+    pub fn payout_of(&self, job: JobId) -> Option<u32> {
+        let former = self.former_payouts.iter().find(|(last_job, _)| job <= *last_job);
+        former.map(|(_, payout)| *payout).or(self.payout)
+    }
+
+    /// Pays `payout` with every job after `last_job`.
+    pub fn change_payout(&mut self, payout: u32, last_job: JobId) {
+        let Some(before) = self.payout.replace(payout) else { return };
+        let is_known = self.former_payouts.last().is_some_and(|(job, _)| *job == last_job);
+        if is_known || self.last_job.is_none() {
+            // No job went out since the last change, or ever.
+            return;
+        }
+        if self.former_payouts.len() == PAYOUT_CHANGES_MAX {
+            self.former_payouts.remove(0);
+        }
+        self.former_payouts.push((last_job, before));
+    }
 }
 
 /// The difficulties that were in force, newest last. A share is judged by the one of its job.

@@ -34,6 +34,10 @@ pub const ACCEPTS_PER_TICK_MAX: usize = 256;
 /// One is used up only by a change that a job followed: at one job each 30 s this is over 7 minutes.
 pub const DIFFICULTY_EPOCHS_MAX: usize = 16;
 
+/// Changes of payee remembered by a channel, so that a share is judged with the coinbase of its job. Only the operator
+/// makes one, by a reload.
+pub const PAYOUT_CHANGES_MAX: usize = 16;
+
 /// Jobs kept for late shares, over all tips. Old jobs of one tip stay valid for at least 5 minutes: at one
 /// each 30 s plus template refreshes 64 is more than three times that.
 pub const JOBS_KEPT_MAX: usize = 64;

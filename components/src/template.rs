@@ -55,3 +55,15 @@ pub struct Template {
     /// When the pool received it.
     pub received_at: UnixTime,
 }
+
+/// Seconds that a template's time is carried forward at most, should our clock jump: half of what Core allows.
+const AGE_SECONDS_MAX: u64 = 3600;
+
+impl Template {
+    /// What the node's clock shows when ours shows `now`. It is the node that refuses a block from too far in the
+    /// future, and its clock need not be ours.
+    pub fn time_at(&self, now: UnixTime) -> UnixTime {
+        let age_seconds = now.seconds().saturating_sub(self.received_at.seconds()).min(AGE_SECONDS_MAX);
+        UnixTime::from_seconds(self.current_time.seconds().saturating_add(age_seconds))
+    }
+}

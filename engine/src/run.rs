@@ -75,6 +75,11 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
 fn reload(current: &mut Config, sources: &Sources, stop: &Stop) {
     match load(sources) {
         Ok(loaded) => {
+            if loaded.config.node.network != current.node.network {
+                // Addresses of one network must not meet work of another.
+                tracing::error!("the configuration was not changed, because node.network needs a restart");
+                return;
+            }
             let changed = changes(current, &loaded.config);
             tracing::info!("configuration read again; changed now: {}", list(&changed.live));
             if !changed.needs_restart.is_empty() {

@@ -35,6 +35,7 @@ pub fn build() -> Schedule {
             account::account,
             (vardiff::vardiff, vardiff::ease).chain(),
             (reply::answer, reply::send).chain(),
+            reap::stop,
             persist::persist,
             publish::publish,
             reap::reap,

@@ -67,7 +67,7 @@ impl Bench<'_, '_, '_> {
         let entity = self.board.get(claim.job).ok_or(Reject::UnknownJob)?;
         let was_sent = channel.first_job <= Some(claim.job) && Some(claim.job) <= channel.last_job;
         let (job, payouts) = self.jobs.get(entity).ok().filter(|_| was_sent).ok_or(Reject::UnknownJob)?;
-        let payout = channel.payout.ok_or(Reject::Unauthorized)?;
+        let payout = channel.payout_of(claim.job).ok_or(Reject::Unauthorized)?;
         payouts.by_payee.get(payout as usize).and_then(Option::as_ref).ok_or(Reject::UnknownJob)?;
         let epoch = epochs.at(claim.job).ok_or(Reject::UnknownJob)?;
         let (version, version_fits) = rolled_version(job.template.version, claim.version, channel.version_mask);
@@ -87,7 +87,7 @@ impl Bench<'_, '_, '_> {
             Err(Reject::StaleTip)
         } else if claim.ntime < job.ntime {
             Err(Reject::TimeTooOld)
-        } else if claim.ntime > self.now_seconds.saturating_add(NTIME_AHEAD_SECONDS_MAX) {
+        } else if claim.ntime > self.now_seconds.max(job.ntime).saturating_add(NTIME_AHEAD_SECONDS_MAX) {
             Err(Reject::TimeTooNew)
         } else if !version_fits {
             Err(Reject::VersionOutsideMask)

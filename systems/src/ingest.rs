@@ -1,6 +1,7 @@
 //! First: connections that came and went, news from the node, orders.
 
 use crate::extranonces::{Extranonces, Former};
+use crate::identity;
 use crate::payees::Payees;
 use crate::resources::{
     BlockNews, ConnectionIndex, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies, Stopping,
@@ -65,6 +66,7 @@ fn open(world: &mut World, opened: Opened) {
         extranonce1,
         version_mask: 0,
         payout: None,
+        former_payouts: Vec::new(),
         worker: None,
         submitters: Vec::new(),
         last_submitter: 0,
@@ -116,7 +118,8 @@ fn hear_status(world: &mut World, status: NodeStatus) {
     let now = world.resource::<Moment>().0;
     let mut view = world.resource_mut::<NodeView>();
     let changed = view.status.health != status.health;
-    if status.health == NodeHealth::Lost {
+    // A node that synchronises again, or is another network's, gives no more work than one that is silent.
+    if matches!(status.health, NodeHealth::Lost | NodeHealth::Syncing | NodeHealth::WrongChain) {
         view.lost_since.get_or_insert(now.instant);
     } else {
         view.lost_since = None;
@@ -131,13 +134,39 @@ fn hear_status(world: &mut World, status: NodeStatus) {
 
 fn obey(world: &mut World, command: Command) {
     match command {
-        Command::Reload(settings) => world.resource_mut::<Policy>().0 = *settings,
-        Command::Shutdown => {
-            let keys: Vec<_> = world.query::<&Connection>().iter(world).map(|connection| connection.key).collect();
-            for key in keys {
-                disconnect(world, key, CloseReason::Shutdown);
-            }
-            world.insert_resource(Stopping(true));
+        Command::Reload(settings) => {
+            world.resource_mut::<Policy>().0 = *settings;
+            pay_anew(world);
+        }
+        // Connections end in `reap::stop`: lines that came with the order still count, one may be a block.
+        Command::Shutdown => world.insert_resource(Stopping(true)),
+    }
+}
+
+/// Who is paid may be decided otherwise now: it holds from the next job on, for those who are connected too. Jobs that a
+/// channel has already keep their payee, because their coinbases name it.
+fn pay_anew(world: &mut World) {
+    let mut channels = world.query::<(Entity, &Channel)>();
+    let channels: Vec<Entity> = channels.iter(world).map(|(entity, _)| entity).collect();
+    for entity in channels {
+        let Some(channel) = world.get::<Channel>(entity) else { continue };
+        let (Some(before), Some((username, worker))) = (channel.payout, channel.submitters.first()) else { continue };
+        let worker = *worker;
+        let settings = &world.resource::<Policy>().0;
+        // A username that names nobody any more is refused when it comes again; until then it is paid as it was.
+        let Ok(identity) = identity::identify(username, settings.network, &settings.payout) else { continue };
+        if let Some(mut known) = world.get_mut::<WorkerIdentity>(worker) {
+            known.payee = identity.payee.clone();
+        }
+        let mut payees = world.resource_mut::<Payees>();
+        if payees.payee(before).script == identity.payee.script {
+            continue;
+        }
+        let Some(payout) = payees.retain(&identity.payee) else { continue };
+        let newest = world.resource::<JobBoard>().newest;
+        world.resource_mut::<Payees>().release(before, newest);
+        if let Some(mut channel) = world.get_mut::<Channel>(entity) {
+            channel.change_payout(payout, newest);
         }
     }
 }

@@ -72,7 +72,7 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
     let job = Job {
         id,
         tip,
-        ntime: template.current_time.header_seconds().max(now.unix.header_seconds()),
+        ntime: template.time_at(now.unix).header_seconds(),
         template: Arc::clone(template),
         coinbase_prefix: prefix.into(),
         created_at: now.instant,

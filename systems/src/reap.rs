@@ -33,11 +33,22 @@ pub fn reap(world: &mut World) {
     world.resource_mut::<Outgoing>().0.wake_at = wake_at;
 }
 
+/// When the pool stops every connection ends, after its last lines were judged and answered and before the store is told.
+pub fn stop(world: &mut World) {
+    if !world.resource::<Stopping>().0 {
+        return;
+    }
+    let keys: Vec<ConnectionKey> = world.query::<&Connection>().iter(world).map(|connection| connection.key).collect();
+    for key in keys {
+        disconnect(world, key, CloseReason::Shutdown);
+    }
+}
+
 fn sweep(world: &mut World, now: Now) {
     world.resource_mut::<Extranonces>().forget_old(now.instant);
     forget_old_jobs(world, now.instant);
     release_without_node(world, now.instant);
-    workers::forget_surplus(world);
+    workers::forget_surplus(world, now);
     for (key, reason) in overdue(world, now.instant) {
         disconnect(world, key, reason);
     }
@@ -68,7 +79,8 @@ fn release_without_node(world: &mut World, now: Instant) {
         return;
     }
     if !std::mem::replace(&mut world.resource_mut::<NodeView>().released, true) {
-        let text = format!("no node has answered for {} s: miners are released to their fail-over", patience.as_secs());
+        let text =
+            format!("no node has given work for {} s: miners are released to their fail-over", patience.as_secs());
         world.resource_mut::<Outgoing>().notice(NoticeLevel::Warn, text);
     }
     let keys: Vec<ConnectionKey> = world.query::<&Connection>().iter(world).map(|connection| connection.key).collect();

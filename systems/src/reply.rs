@@ -166,7 +166,8 @@ impl Sending<'_> {
             vardiff.unsent = false;
         }
         push_own(outbox, start, channel.key);
-        if let (true, Some(payee)) = (gets_job, channel.payout) {
+        let job = self.latest.as_ref().map(|(job, _)| job.id).filter(|_| gets_job);
+        if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
             let body = self.notify(payee, first);
             self.notify_bytes += body.len() as u64;
             outbox.writes.push(Write { connection: channel.key, body: Body::Shared(body) });

@@ -217,6 +217,8 @@ pub struct WorkerIndex {
     pub id_max: u32,
     /// Workers came or went since somebody looked whether too many are remembered.
     pub grown: bool,
+    /// When to look again at those that were spared, because they had left just then.
+    pub look_again_at: Option<Instant>,
 }
 
 /// Sums over all workers, kept beside theirs so that nobody has to add them up.
@@ -253,7 +255,7 @@ pub struct PoolTotals {
 pub struct NodeView {
     /// The latest status.
     pub status: Arc<NodeStatus>,
-    /// Since when no node answers, by the monotonic clock.
+    /// Since when no node gives work, by the monotonic clock.
     pub lost_since: Option<Instant>,
     /// Miners were released because of it.
     pub released: bool,

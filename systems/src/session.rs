@@ -89,14 +89,18 @@ fn handle(world: &mut World, at: Place, request: Request<'_>, id: &[u8], out: &m
 fn subscribe(world: &mut World, at: Place, agent: &str, session: Option<&str>, id: &[u8], out: &mut Vec<u8>) {
     resume(world, at, session.and_then(session_id));
     let Some(mut session) = world.get_mut::<Session>(at.connection) else { return };
+    // What a miner is, it says once: all its workers are told, and that is not to be had for the asking.
+    let is_news = !session.subscribed || session.user_agent.is_empty() && !agent.is_empty();
     session.subscribed = true;
-    if !agent.is_empty() {
+    if is_news {
         session.user_agent = agent[..agent.floor_char_boundary(USER_AGENT_BYTES_MAX)].into();
     }
     let session_id = session.session_id;
     let Some(channel) = world.get::<Channel>(at.channel) else { return };
     emit::subscribe_reply(out, id, session_id, &channel.extranonce1, EXTRANONCE2_BYTES);
-    start::classify(world, at);
+    if is_news {
+        start::classify(world, at);
+    }
     start::become_ready(world, at);
 }
 

@@ -11,6 +11,9 @@ use warppool_io::store::{CommitHistogram, StoreWriter};
 /// How soon a full queue is tried again.
 pub(super) const RETRY: Duration = Duration::from_millis(10);
 
+/// How long a found block waits for room in the store's queue when the pool stops.
+const PATIENCE_WITH_BLOCK: Duration = Duration::from_secs(10);
+
 /// Batches on their way to the store's thread. Never waits for it: what does not fit is merged. Rows of workers are
 /// totals, so the latest replaces earlier ones; of shares the oldest are dropped, and counted, when the store lags too far.
 #[derive(Debug)]
@@ -32,7 +35,12 @@ impl PendingRecords {
             return;
         }
         let records = std::mem::take(records);
-        let batch = if self.waiting.is_empty() { records } else { self.merged(records) };
+        let batch = match (self.waiting.is_empty(), records.is_empty()) {
+            (true, _) => records,
+            // Every tick comes by here while the disk is slow: merging costs time for each worker that waits.
+            (false, true) => std::mem::take(&mut self.waiting),
+            (false, false) => self.merged(records),
+        };
         match self.writer.try_send(batch) {
             Ok(()) => self.waiting_since = None,
             Err(refused) => {
@@ -62,9 +70,10 @@ impl PendingRecords {
         self.writer.commit_histogram()
     }
 
-    /// Hands over the rest, waiting for room up to `patience`.
+    /// Hands over the rest, waiting for room up to `patience`, and longer for a found block.
     pub(super) fn flush(&mut self, patience: Duration) {
-        let deadline = std::time::Instant::now() + patience;
+        let has_block = !self.waiting.blocks.is_empty();
+        let deadline = std::time::Instant::now() + if has_block { PATIENCE_WITH_BLOCK } else { patience };
         while self.is_waiting() && std::time::Instant::now() < deadline {
             self.offer(&mut StoreBatch::default(), Instant::default());
             std::thread::yield_now();

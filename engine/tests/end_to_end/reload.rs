@@ -46,6 +46,22 @@ fn a_new_fee_is_in_the_next_job_and_a_broken_file_changes_nothing() {
     miner.submit_good(&next);
 }
 
+/// Work of one network must never pay an address of another.
+#[test]
+fn another_network_is_not_taken_over_by_a_running_pool() {
+    let (node, _directory) = node();
+    let site = Site::new(&node);
+    let mut pool = Pool::start(&site);
+    let before = site.configuration();
+    let after = before.replace("\"regtest\"", "\"mainnet\"");
+    assert_ne!(before, after);
+    site.configure(&after);
+    pool.signal("HUP");
+    pool.wait_for_log(&["the configuration was not changed", "node.network"]);
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    assert!(pays(&miner.job(), &address(1)));
+}
+
 /// A job on a new tip.
 fn next_job(node: &warppool_simnode::SimNode, miner: &mut RawMiner) -> Value {
     node.mine_external_block();

@@ -26,7 +26,7 @@ pub use rpc::RpcTimeouts;
 pub use secret::Secret;
 
 use credentials::Credentials;
-use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use fetch::Orders;
 use follow::FollowList;
 use rpc::RpcClient;
@@ -34,6 +34,7 @@ use source::{Effect, Sink, Source};
 use status::ZmqView;
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -49,6 +50,13 @@ use zmq::Subscription;
 
 /// How long [`NodeHandle::stop`] waits for threads before it leaves them behind.
 const STOP_PATIENCE: Duration = Duration::from_millis(1000);
+
+/// How long it waits when a found block has not been sent to every node yet. The next start would send it again, but
+/// nobody knows when that is.
+const STOP_PATIENCE_WITH_BLOCK: Duration = Duration::from_secs(15);
+
+/// Between two looks whether such a block is sent.
+const STOP_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What the node's side is to do.
 #[derive(Clone, Debug)]
@@ -136,6 +144,8 @@ struct Shared {
     nodes: Vec<Node>,
     source: Source,
     follow: FollowList,
+    /// Found blocks that a node has not been sent once, counted for each node.
+    unsent: AtomicUsize,
     /// Disconnected when the pool stops.
     stop: Receiver<Infallible>,
     threads: Mutex<Threads>,
@@ -250,6 +260,7 @@ pub fn start_with_timeouts(
         nodes,
         source,
         follow: FollowList::default(),
+        unsent: AtomicUsize::new(0),
         stop: stopped,
         threads: Mutex::new(Threads { handles: Vec::new(), alive: Some(alive) }),
     });
@@ -375,7 +386,7 @@ impl NodeHandle {
         self.shared.refresh();
     }
 
-    /// Stops: no event comes after this returns. Threads that wait for a node's answer are left behind and end
+    /// Stops: no event comes after this returns. A found block that was not sent yet is sent first. Threads that wait for a node's answer are left behind and end
     /// with it; the others are joined.
     pub fn stop(mut self) {
         self.shut_down();
@@ -393,10 +404,25 @@ impl NodeHandle {
             threads.alive = None;
             std::mem::take(&mut threads.handles)
         };
-        // Disconnected as soon as the last thread has let go of its copy.
-        let _ = self.ended.recv_deadline(Instant::now() + STOP_PATIENCE);
+        self.wait_for_threads();
         for handle in handles.into_iter().filter(JoinHandle::is_finished) {
             let _ = handle.join();
+        }
+    }
+}
+
+impl NodeHandle {
+    /// Until all threads have ended, or until patience ends: more of it while a found block is on its way.
+    fn wait_for_threads(&self) {
+        let began_at = Instant::now();
+        loop {
+            // Disconnected as soon as the last thread has let go of its copy.
+            let outcome = self.ended.recv_timeout(STOP_LOOK_INTERVAL);
+            let is_sending = self.shared.unsent.load(Ordering::Acquire) > 0;
+            let patience = if is_sending { STOP_PATIENCE_WITH_BLOCK } else { STOP_PATIENCE };
+            if outcome == Err(RecvTimeoutError::Disconnected) || began_at.elapsed() >= patience {
+                return;
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 use super::rpc::{RpcError, SubmitRequest};
 use super::{Shared, Wake};
 use crossbeam::channel::{Receiver, select};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use warppool_components::block::{BlockCandidate, BlockState};
@@ -23,6 +24,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// A node that was asked so often in vain no longer holds up the verdict of the others.
 const ATTEMPTS_BEFORE_VERDICT: u32 = 3;
+
+/// Refusals of Bitcoin Core that pass by themselves: it has not got the block before (again), as after a crash that cost
+/// it its latest blocks, or its clock is behind ours.
+const PASSING_REFUSALS: [&str; 2] = ["prev-blk-not-found", "time-too-new"];
+
+/// Attempts after which such a refusal is final all the same: about an hour.
+const ATTEMPTS_AT_PASSING_REFUSAL: u32 = 720;
 
 /// Bitcoin Core's `RPC_DESERIALIZATION_ERROR`: what was sent is no block to this node.
 const CODE_NO_BLOCK: i64 = -22;
@@ -120,11 +128,13 @@ pub(super) fn resubmit(shared: &Shared, hash: Hash256, bytes: Arc<[u8]>) {
 fn enqueue(shared: &Shared, hash: Hash256, block: Block) {
     let submission = Arc::new(Submission::new(hash, block, shared.nodes.len()));
     for (index, node) in shared.nodes.iter().enumerate() {
+        shared.unsent.fetch_add(1, Ordering::AcqRel);
         if node.submissions.try_send(Arc::clone(&submission)).is_err() {
             tracing::error!(
                 block = %hash, node = node.rpc.address(),
                 "{BLOCKS_SUBMITTING_MAX} blocks wait for this node already; this one is not sent to it until the next start"
             );
+            shared.unsent.fetch_sub(1, Ordering::AcqRel);
             conclude(shared, &submission, index, Answer::Waiting(ATTEMPTS_BEFORE_VERDICT));
         }
     }
@@ -137,7 +147,7 @@ struct Retry {
     attempts: u32,
 }
 
-/// Submits blocks to `node` until the pool stops.
+/// Submits blocks to `node` until the pool stops; those that were found at the last moment are sent once even then.
 pub(super) fn run(shared: &Shared, node: usize, submissions: &Receiver<Arc<Submission>>) {
     let mut retries: Vec<Retry> = Vec::new();
     while !shared.is_stopping() {
@@ -149,7 +159,7 @@ pub(super) fn run(shared: &Shared, node: usize, submissions: &Receiver<Arc<Submi
             default(wait) => take_due(&mut retries),
         };
         let Some((submission, attempts)) = next else { continue };
-        if let Some(attempts) = attempt(shared, node, &submission, attempts) {
+        if let Some(attempts) = try_once(shared, node, &submission, attempts) {
             if retries.len() == BLOCKS_SUBMITTING_MAX {
                 tracing::error!(block = %submission.hash, node, "too many blocks wait; this one is not tried again until the next start");
                 continue;
@@ -158,6 +168,18 @@ pub(super) fn run(shared: &Shared, node: usize, submissions: &Receiver<Arc<Submi
             retries.push(Retry { submission, due: Instant::now() + pause, attempts });
         }
     }
+    for submission in submissions.try_iter() {
+        let _ = try_once(shared, node, &submission, 0);
+    }
+}
+
+/// One attempt, and a note of it when it was the block's first at this node.
+fn try_once(shared: &Shared, node: usize, submission: &Submission, attempts: u32) -> Option<u32> {
+    let again = attempt(shared, node, submission, attempts);
+    if attempts == 0 {
+        shared.unsent.fetch_sub(1, Ordering::AcqRel);
+    }
+    again
 }
 
 fn take_due(retries: &mut Vec<Retry>) -> Option<(Arc<Submission>, u32)> {
@@ -179,6 +201,10 @@ fn attempt(shared: &Shared, node: usize, submission: &Submission, attempts: u32)
         Ok(Some(text)) => match text.as_str() {
             "duplicate" => Some(Answer::Accepted),
             "inconclusive" | "duplicate-inconclusive" => ask_chain(shared, node, submission),
+            reason if PASSING_REFUSALS.contains(&reason) && attempts < ATTEMPTS_AT_PASSING_REFUSAL => {
+                tracing::warn!(block = %submission.hash, node = rpc.address(), reason, "block refused for now; trying again");
+                None
+            }
             _ => Some(Answer::Refused(text)),
         },
         Err(RpcError::Node { code: CODE_NO_BLOCK, message, .. }) => Some(Answer::Refused(message)),

@@ -340,7 +340,7 @@ pub fn subsidy_only(tip: &Tip, last: &Template, network: Network, now: UnixTime)
         previous_block: tip.hash,
         bits: tip.bits,
         network_target: Target::from_compact(tip.bits).ok()?,
-        current_time: now.max(min_time),
+        current_time: last.time_at(now).max(min_time),
         min_time,
         coinbase_value: Sats::subsidy(height, network.halving_interval()),
         fees: Sats::ZERO,
@@ -505,16 +505,20 @@ mod tests {
 
     #[test]
     fn work_before_the_template_claims_the_subsidy_alone() {
-        let template = subsidy_only(&tip(209_999), &small(), Network::Mainnet, NOW).expect("work");
+        let node_time = small().current_time.seconds();
+        let soon = UnixTime::from_seconds(NOW.seconds() + 10);
+        let template = subsidy_only(&tip(209_999), &small(), Network::Mainnet, soon).expect("work");
         assert_eq!(template.height, 210_000);
         assert_eq!(template.coinbase_value, Sats(2_500_000_000));
         assert_eq!((template.version, template.bits), (0x2000_0000, 0x1d00_ffff));
         assert_eq!(template.network_target, Target::DIFFICULTY_ONE);
-        assert_eq!((template.min_time.seconds(), template.current_time), (801, NOW));
+        let times = (template.min_time.seconds(), template.current_time.seconds());
+        assert_eq!(times, (801, node_time + 10), "by the node's clock, not by ours");
         assert_eq!(template.previous_block, Hash256::from_internal([3; 32]));
         assert!(template.transactions.is_empty() && template.merkle_branches.is_empty());
         assert_eq!(template.witness_commitment.as_deref(), Some(&merkle::witness_commitment_script(&[])[..]));
-        let early = subsidy_only(&tip(150), &small(), Network::Regtest, UnixTime::from_seconds(5)).expect("work");
+        let early = Template { current_time: UnixTime::from_seconds(5), ..small() };
+        let early = subsidy_only(&tip(150), &early, Network::Regtest, NOW).expect("work");
         assert_eq!(early.current_time.seconds(), 801, "a clock behind the chain");
         assert_eq!(early.coinbase_value, Sats(2_500_000_000), "regtest halves every 150 blocks");
     }

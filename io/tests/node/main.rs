@@ -417,6 +417,8 @@ fn defect_17_and_34_each_answer_to_a_block_has_its_meaning() {
         (vec![Submitted::HangUp, null()], None, Accepted, 2),
         (vec![Submitted::Error(-28, "Loading block index"), null()], None, Accepted, 2),
         (vec![Submitted::Status(503), null()], None, Accepted, 2),
+        (vec![text("prev-blk-not-found"), null()], None, Accepted, 2),
+        (vec![text("time-too-new"), null()], None, Accepted, 2),
         (vec![text("high-hash")], None, Rejected("high-hash".to_owned()), 1),
         (vec![text("duplicate-invalid")], None, Rejected("duplicate-invalid".to_owned()), 1),
         (vec![Submitted::Error(-22, "Block decode failed")], None, Rejected("Block decode failed".to_owned()), 1),
@@ -507,6 +509,19 @@ fn stopping_leaves_a_hanging_long_poll_behind_and_ends_the_events() {
     node.add_block(2);
     node.wait("the answer", |script| script.templates_in_flight == 0);
     assert!(events.try_recv().is_err());
+}
+
+/// Stopping right after a block was found must not cost it.
+#[test]
+fn blocks_that_wait_when_the_pool_stops_are_sent_all_the_same() {
+    let node = FakeNode::start();
+    let pool = Pool::start(options(vec![endpoint(&node)]));
+    pool.expect_template(TemplateKind::Full, 1);
+    for name in 50..90 {
+        pool.handle.submit(candidate(name));
+    }
+    pool.handle.stop();
+    node.with(|script| assert_eq!(script.count("submitblock"), 40));
 }
 
 #[test]

@@ -8,15 +8,22 @@ use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
+use warppool_components::inbox::Now;
+use warppool_components::limits::{SESSION_KEPT_SECONDS, WORKERS_MAX};
 use warppool_components::units::UnixTime;
 use warppool_components::worker::{WorkerIdentity, WorkerPresence};
 
-/// Forgets absent workers beyond the operator's caps, the ones not seen for longest first. Those that are here, and
-/// those that the store was not told of yet, stay.
-pub(super) fn forget_surplus(world: &mut World) {
-    if !std::mem::take(&mut world.resource_mut::<WorkerIndex>().grown) {
+/// Until workers that were spared are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Forgets absent workers beyond the operator's caps, the ones not seen for longest first. Those that are here, those
+/// that left within the time in which a session can be resumed, and those that the store was not told of yet, stay.
+pub(super) fn forget_surplus(world: &mut World, now: Now) {
+    if !is_due(&mut world.resource_mut::<WorkerIndex>(), now) {
         return;
     }
+    let is_crowded = world.resource::<WorkerIndex>().by_label.len() > WORKERS_MAX / 2;
     let settings = &world.resource::<Policy>().0;
     let (per_user, total) = (settings.saved_workers_per_user_max, settings.saved_workers_total_max);
     let mut known = known(world);
@@ -31,13 +38,32 @@ pub(super) fn forget_surplus(world: &mut World) {
     }
     kept.sort_by_key(|worker| worker.rank());
     surplus.extend(kept.split_off(total.min(kept.len())));
+    surplus.retain(|worker| !worker.is_here);
     let waiting = surplus.iter().any(|worker| worker.is_unsaved);
-    for worker in surplus.into_iter().filter(|worker| !worker.is_here && !worker.is_unsaved) {
-        world.resource_mut::<WorkerIndex>().by_label.remove(&worker.label);
-        world.despawn(worker.entity);
+    let (left_just_now, surplus): (Vec<&Known>, Vec<&Known>) =
+        surplus.into_iter().partition(|worker| !is_crowded && worker.left_just_now(now));
+    for worker in surplus.into_iter().filter(|worker| !worker.is_unsaved) {
+        forget(world, worker);
     }
+    let mut index = world.resource_mut::<WorkerIndex>();
     // Rows that wait for the store are looked at again.
-    world.resource_mut::<WorkerIndex>().grown = waiting;
+    index.grown = waiting;
+    index.look_again_at = (!left_just_now.is_empty()).then(|| now.instant + LOOK_AGAIN);
+}
+
+/// Workers came or went, or some were spared for a while.
+fn is_due(index: &mut WorkerIndex, now: Now) -> bool {
+    let has_grown = std::mem::take(&mut index.grown);
+    has_grown || index.look_again_at.is_some_and(|at| now.instant >= at)
+}
+
+fn forget(world: &mut World, worker: &Known) {
+    let mut index = world.resource_mut::<WorkerIndex>();
+    // Two rows of the store may have one label; the later one has it here.
+    if index.by_label.get(&worker.label) == Some(&worker.entity) {
+        index.by_label.remove(&worker.label);
+    }
+    world.despawn(worker.entity);
 }
 
 /// What decides who stays.
@@ -51,6 +77,11 @@ struct Known {
 }
 
 impl Known {
+    /// A rig that restarts is the same worker afterwards, however many there are of its address.
+    fn left_just_now(&self, now: Now) -> bool {
+        now.unix.seconds() < self.last_seen.seconds().saturating_add(SESSION_KEPT_SECONDS)
+    }
+
     /// The smaller, the more worth keeping. The entity makes it unique, so that the choice is always the same.
     fn rank(&self) -> (bool, Reverse<UnixTime>, Entity) {
         (!self.is_here, Reverse(self.last_seen), self.entity)

@@ -81,6 +81,8 @@ fn worker(world: &mut World, identity: &Identity) -> Option<Entity> {
         return Some(worker);
     }
     if index.by_label.len() >= WORKERS_MAX {
+        // After a start most of them may be absent ones that the next sweep lets go.
+        world.resource_mut::<WorkerIndex>().grown = true;
         return None;
     }
     let id = WorkerId(index.id_max + 1);

@@ -4,6 +4,7 @@ use bitcoin::consensus::deserialize;
 use bitcoin::{Amount, Block, ScriptBuf};
 use warppool_components::block::BlockState;
 use warppool_components::event::PoolEventKind;
+use warppool_components::inbox::Command;
 use warppool_components::node::NodeEvent;
 use warppool_components::template::Template;
 use warppool_components::units::Sats;
@@ -154,4 +155,50 @@ fn a_block_is_counted_when_a_node_has_taken_it() {
         assert_eq!(count(&mut pool), (counted, counted as u32), "{state}");
         assert_eq!(pool.snapshot.as_ref().expect("published").blocks[0].state, state);
     }
+}
+
+/// The order to stop may come in one inbox with the share of a lifetime.
+#[test]
+fn a_block_that_comes_with_the_order_to_stop_is_submitted() {
+    let mut pool = pool_with(|template| template);
+    let conn = pool.join(&address(1), "d=1e-9");
+    let share = pool.miner(conn).search().hit();
+    pool.push_line(conn, &share.line(9, &address(1)));
+    pool.command(Command::Shutdown);
+    assert_eq!(pool.blocks.len(), 1);
+    assert_eq!(block(&pool, 0).block_hash().to_string(), share.hash);
+    assert!(pool.shares.iter().any(|row| row.reject.is_none()), "credited and told to the store");
+    assert!(pool.closed(conn).is_some());
+}
+
+/// Who is paid changes by a reload: with the next job for miners that are connected, and not for work they have.
+#[test]
+fn a_reload_pays_another_address_from_the_next_job_on() {
+    let mut settings = settings();
+    settings.payout.pay_username_address = false;
+    settings.payout.fallback = Some(cut(&address(1), 0).payee);
+    let mut pool = Pool::new(settings.clone(), 7);
+    let next = with_bits(pool.next_tip(), EASY_BITS);
+    pool.template(next);
+    let conn = pool.join("rig", "d=1e-9");
+    let early = pool.connect();
+    pool.send(early, &[&authorize(1, "other", "d=1e-9")]);
+
+    settings.payout.fallback = Some(cut(&address(2), 0).payee);
+    pool.command(Command::Reload(Box::new(settings.clone())));
+    let share = pool.miner(conn).search().hit();
+    assert_eq!(pool.submit(conn, "rig", &share), Ok(()), "work of before is good");
+    pool.send(early, &[r#"{"id":2,"method":"mining.subscribe"}"#]);
+    let share = pool.miner(early).search().hit();
+    assert_eq!(pool.submit(early, "other", &share), Ok(()), "its first job came after the reload");
+    let old_job = pool.miner(conn).job().id.clone();
+    pool.advance(std::time::Duration::from_secs(30));
+    let share = pool.miner(conn).search().hit();
+    assert_eq!(pool.submit(conn, "rig", &share), Ok(()));
+    let late = pool.miner(conn).search_job(&old_job).extranonce2(5).hit();
+    assert_eq!(pool.submit(conn, "rig", &late), Ok(()));
+    let paid = |place: usize| block(&pool, place).txdata[0].output[0].script_pubkey.clone();
+    let (before, after) = (script(&address(1)), script(&address(2)));
+    assert_eq!([paid(0), paid(1), paid(2), paid(3)], [before.clone(), after.clone(), after, before]);
+    assert!((0..4).all(|place| block(&pool, place).check_merkle_root()));
 }

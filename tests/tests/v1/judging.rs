@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::time::Duration;
-use warppool_components::units::Difficulty;
+use warppool_components::template::Template;
+use warppool_components::units::{Difficulty, UnixTime};
 use warppool_tests::pool::{Pool, Verdict, authorize};
 use warppool_tests::work::{EASY_BITS, address, with_bits};
 
@@ -76,6 +77,26 @@ fn defect_23_ntime_is_good_from_the_jobs_time_to_7000_seconds_ahead() {
     ] {
         let share = pool.miner(conn).search().ntime(ntime).hit();
         assert_eq!(pool.submit(conn, &user, &share), verdict, "{ntime}");
+    }
+}
+
+/// Nodes refuse blocks by their own clock, so a pool whose clock is wrong must not put its own into headers.
+#[test]
+fn a_wrong_clock_of_the_pool_neither_dates_headers_nor_refuses_shares() {
+    let day = 86_400;
+    for (hours_ahead, name) in [(-24_i64, "behind"), (24, "ahead")] {
+        let mut pool = Pool::default();
+        let next = pool.next_tip();
+        let node_seconds = next.current_time.seconds().saturating_add_signed(-hours_ahead * 3600);
+        let current_time = UnixTime::from_seconds(node_seconds);
+        let min_time = UnixTime::from_seconds(node_seconds - day);
+        pool.template(Template { current_time, min_time, ..next });
+        let user = address(1);
+        let conn = pool.join(&user, "d=1e-10");
+        pool.advance(Duration::from_secs(30));
+        assert_eq!(u64::from(pool.miner(conn).job().ntime), node_seconds + 30, "{name}");
+        let share = pool.miner(conn).search().hit();
+        assert_eq!(pool.submit(conn, &user, &share), Ok(()), "{name}");
     }
 }
 

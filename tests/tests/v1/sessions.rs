@@ -138,6 +138,37 @@ fn defect_31_three_authorizes_on_one_connection_and_gauges_that_return_to_zero()
     assert_eq!(count(|kind| matches!(kind, PoolEventKind::WorkerDown { .. })), 3);
 }
 
+/// A farm has more rigs on its address than are remembered when they are gone; one that restarts is still the same.
+#[test]
+fn a_worker_beyond_the_caps_that_comes_back_is_the_same() {
+    let caps = Settings { saved_workers_per_user_max: 1, saved_workers_total_max: 1, ..settings() };
+    let mut pool = Pool::new(caps, 7).with_work();
+    let users: Vec<String> = (1..=3).map(|number| format!("{}.rig{number}", address(1))).collect();
+    let conns: Vec<_> = users.iter().map(|user| pool.join(user, "d=1e-10")).collect();
+    let share = pool.miner(conns[2]).search().hit();
+    assert_eq!(pool.submit(conns[2], &users[2], &share), Ok(()));
+    publish(&mut pool);
+    let before = worker(&pool, &users[2]).id;
+    pool.hang_up(conns[2]);
+    pool.advance(Duration::from_secs(300));
+    pool.join(&users[2], "d=1e-10");
+    publish(&mut pool);
+    assert_eq!((worker(&pool, &users[2]).id, worker(&pool, &users[2]).accepted), (before, 1));
+}
+
+/// A connection may have a thousand workers, so telling each what the miner is must not be had by repeating a request.
+#[test]
+fn what_a_miner_is_it_says_once() {
+    let mut pool = Pool::default().with_work();
+    let conn = pool.connect();
+    pool.send(conn, &[&authorize(1, &address(1), "x")]);
+    for (agent, expected) in [("", ""), ("bitaxe/2", "bitaxe/2"), ("nicehash/1", "bitaxe/2"), ("", "bitaxe/2")] {
+        pool.send(conn, &[&format!(r#"{{"id":2,"method":"mining.subscribe","params":["{agent}"]}}"#)]);
+        publish(&mut pool);
+        assert_eq!(&*worker(&pool, &address(1)).user_agent, expected, "{agent}");
+    }
+}
+
 /// Defect 16.
 #[test]
 fn defect_16_the_last_share_counts_although_the_miner_has_hung_up() {
@@ -313,6 +344,9 @@ fn workers_that_left_are_remembered_up_to_the_caps_the_latest_first() {
         }
     }
     pool.advance(Duration::from_secs(3));
+    let known = |pool: &Pool| pool.snapshot.as_ref().expect("published").workers.len();
+    assert_eq!(known(&pool), 9, "who left just now may be back in a moment");
+    pool.advance(Duration::from_secs(700));
     let workers = &pool.snapshot.as_ref().expect("published").workers;
     let mut labels: Vec<String> = workers.iter().map(|worker| worker.label.to_string()).collect();
     labels.sort();

@@ -186,6 +186,20 @@ fn defect_13_miners_are_released_when_the_node_is_lost_and_those_who_come_back_t
     assert_eq!((pool.closed(back), pool.miner(back).jobs.len() >= 2), (None, true));
 }
 
+/// A node that comes back and has to synchronise for hours gives no work either, and what is left is of an old tip.
+#[test]
+fn defect_13_miners_are_released_from_a_node_that_only_synchronises_too() {
+    for health in [NodeHealth::Syncing, NodeHealth::WrongChain] {
+        let mut pool = Pool::default().with_work();
+        let conn = pool.join(&address(1), "x");
+        pool.health(NodeHealth::Lost);
+        pool.advance(Duration::from_secs(60));
+        pool.health(health);
+        pool.advance(Duration::from_secs(65));
+        assert_eq!(pool.closed(conn), Some(CloseReason::NodeLost), "{health:?}");
+    }
+}
+
 #[test]
 fn a_full_pool_refuses_one_more_and_nobody_else_notices() {
     let mut pool =
