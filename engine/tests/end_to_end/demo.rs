@@ -22,10 +22,13 @@ fn the_demonstration_finds_blocks_and_tells_of_them() {
     let (status, text, errors) = program.finish();
     assert_eq!(status, Some(0), "{text}\n{errors}");
     let found = text.lines().filter(|line| line.contains('…') && !line.starts_with("Block")).collect::<Vec<_>>();
-    assert!(found.len() >= 2, "{text}");
-    for line in found {
-        assert!(line.contains(" BTC") && (line.contains("accepted") || line.contains("confirmed")), "{line}");
+    // Two miners may find a block of the same height at once: then one of them is orphaned.
+    let states = ["accepted", "confirmed", "orphaned", "pending"];
+    for line in &found {
+        assert!(line.contains(" BTC") && states.iter().any(|state| line.contains(state)), "{line}");
     }
+    let taken = found.iter().filter(|line| line.contains("accepted") || line.contains("confirmed")).count();
+    assert!(taken >= 2, "{text}");
     for title in ["height", "finder", "miner", "hashes", "accepted", "Dashboard  http://", "Miners     stratum+tcp://"]
     {
         assert!(text.contains(title), "{title}: {text}");
