@@ -51,6 +51,26 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
+/// Keys that are read and checked, and change nothing yet. Whoever sets one is told so.
+pub const NOT_IN_EFFECT: [&str; 16] = [
+    "server.status_tls_listen",
+    "server.cookie_secure",
+    "stratum.stratum_tls_listen",
+    "stratum.tls_cert_path",
+    "stratum.tls_key_path",
+    "stratum.safe_mode",
+    "stratum.sv2_listen",
+    "stratum.sv2_max_connections",
+    "stratum.proxy_protocol_from",
+    "tuning.rayon_cores",
+    "ratelimit.enabled",
+    "ratelimit.connects_per_sec",
+    "ratelimit.connect_burst",
+    "ratelimit.auths_per_sec",
+    "ratelimit.auth_burst",
+    "ratelimit.max_connections_per_ip",
+];
+
 /// Sections in the order of the file, with what they are about.
 pub const SECTIONS: [(&str, &str); 18] = [
     ("branding", "Names shown to people."),
@@ -60,11 +80,11 @@ pub const SECTIONS: [(&str, &str); 18] = [
     ("mining.electricity", "Tariffs, for the cost of a share; not used yet."),
     ("node", "Bitcoin Core, 27 or newer. User and password belong in secrets.toml."),
     ("server", "Listeners. \":PORT\" means every address of the machine, IPv6 too."),
-    ("stratum", "Further ways for miners to connect."),
+    ("stratum", "Further ways for miners to connect; only the password is in effect yet."),
     ("tuning", "Bounds and placement on the machine."),
     ("profile", "The class of machine, which sets connection cap, threads, retention and snapshot rate."),
     ("vardiff", "How difficulty follows the hash rate of a miner."),
-    ("ratelimit", "Limits of each network address."),
+    ("ratelimit", "Limits of each network address; only idle_evict_secs is in effect yet."),
     ("retention", "How long records are kept, in seconds."),
     ("store", "The database."),
     ("notifier", "Notifiers; kept, not used yet."),

@@ -160,6 +160,11 @@ fn warnings(config: &Config, secrets: &Secrets, origin: &Origin) -> Vec<Problem>
             "is not set: new tips are found by long polling and polling alone, which may be a little later",
         ));
     }
+    let default = Config::default();
+    let idle = keys::NOT_IN_EFFECT.iter().filter_map(|name| keys::find(name));
+    for key in idle.filter(|key| !(key.same)(config, &default)) {
+        warnings.push(warning(key.name, "is not in effect yet: this version does without it"));
+    }
     if !secrets.admin_enabled() {
         warnings.push(warning(
             "",

@@ -363,3 +363,18 @@ fn warnings_name_what_is_missing() {
     assert!(lines.iter().any(|line| line.contains("node.rpc_cookie_path")), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("503")), "{lines:#?}");
 }
+
+#[test]
+fn whoever_sets_what_is_not_in_effect_yet_is_told_so() {
+    let told = |text: &str| -> Vec<String> {
+        let loaded = load_text(text).expect("a good configuration");
+        let warnings = loaded.warnings.into_iter().filter(|warning| warning.message.contains("not in effect yet"));
+        warnings.map(|warning| warning.key).collect()
+    };
+    assert_eq!(told(""), Vec::<String>::new());
+    assert_eq!(told("[stratum]\nsv2_listen = \":3336\"\n"), ["stratum.sv2_listen"]);
+    assert_eq!(told("[ratelimit]\nconnect_burst = 7\nidle_evict_secs = 30\n"), ["ratelimit.connect_burst"]);
+    for name in keys::NOT_IN_EFFECT {
+        assert!(keys::find(name).is_some(), "{name} is no key");
+    }
+}
