@@ -26,7 +26,7 @@ const CHOOSE: i32 = 0b1100_1010;
 /// What at least two inputs are.
 const MAJORITY: i32 = 0b1110_1000;
 
-proof!(Avx512Vl, "avx512f,avx512vl,avx2", ["avx512f", "avx512vl", "avx2"], "Proof that this processor has AVX-512VL.");
+proof!(Avx512Vl, "avx2", ["avx512f", "avx512vl", "avx2"], "Proof that this processor has AVX-512VL.");
 
 kernel!("avx512f,avx512vl,avx2");
 

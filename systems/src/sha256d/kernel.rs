@@ -93,7 +93,9 @@ macro_rules! kernel {
     };
 }
 
-/// The value that proves the instruction set, its batch function, and its place among the kernels.
+/// The value that proves the instruction set, its batch function, and its place among the kernels. `$features` are what
+/// the walk around the compressions may use: registers of the kernel's width and no wider, since what was stored in
+/// halves is loaded late.
 macro_rules! proof {
     ($name:ident, $features:tt, [$($feature:tt),+], $meaning:literal) => {
         #[doc = $meaning]

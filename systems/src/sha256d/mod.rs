@@ -21,7 +21,9 @@
 mod backend;
 mod calibration;
 mod hasher;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the scalar way is there"))]
 mod lanes;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the scalar way is there"))]
 mod share;
 
 #[cfg(target_arch = "x86_64")]
