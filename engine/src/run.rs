@@ -157,3 +157,23 @@ fn admin(config: &Config) -> AdminOptions {
         trust_proxy_headers: config.server.trust_proxy_headers,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_shown_the_cookie_and_the_operators_user_and_password_which_nobody_else_sees() {
+        let node = NodeEndpoint { rpc_cookie_path: Some("cookie".into()), ..Config::default().node.main };
+        let secrets = Secrets {
+            rpc_user: Some("me".to_owned().into()),
+            rpc_pass: Some("hush".to_owned().into()),
+            ..Secrets::default()
+        };
+        let endpoint = endpoint(&node, &secrets);
+        assert_eq!(endpoint.cookie_path.as_deref(), Some("cookie".as_ref()));
+        assert_eq!(endpoint.user.as_deref(), Some("me"));
+        assert_eq!(endpoint.password.as_ref().map(Secret::expose), Some("hush"));
+        assert!(!format!("{endpoint:?}").contains("hush"));
+    }
+}

@@ -11,7 +11,6 @@ mod refused;
 mod stop;
 
 use crate::Engine;
-use crate::world::needs_resubmission;
 use crossbeam::channel::{self, Receiver, Sender};
 use history::StoreHistory;
 use measure::Measures;
@@ -206,7 +205,6 @@ impl Pool {
     /// One tick, and what it wants done: blocks first.
     fn turn(&mut self, inbox: &mut Inbox, outbox: &mut Outbox) {
         let received_at = self.clock.now();
-        let tip_is_new = inbox.node.iter().any(|event| matches!(event, NodeEvent::Template(_)));
         self.engine.tick(received_at, inbox, outbox);
         let ticked_at = self.clock.now();
         for block in outbox.blocks.drain(..) {
@@ -215,7 +213,7 @@ impl Pool {
         let report = self.sockets.send(outbox);
         let sent_at = self.clock.now();
         self.measures.tick(received_at.instant, ticked_at.instant, sent_at.instant, outbox.shares);
-        if tip_is_new && outbox.new_tip {
+        if outbox.new_tip {
             self.measures.tip(received_at.instant, ticked_at.instant, sent_at.instant);
         }
         if report.slow_readers > 0 {
@@ -268,7 +266,7 @@ fn take_up_blocks(node: &NodeHandle, restored: &mut Restored) {
     for BlockRow { hash, height, state, raw, .. } in &mut restored.blocks {
         let raw = raw.take();
         match raw {
-            Some(raw) if needs_resubmission(state) => {
+            Some(raw) if *state == BlockState::Pending => {
                 tracing::info!("block {hash} at height {height} has no final answer yet: submitting again");
                 node.resubmit(*hash, raw);
             }

@@ -133,8 +133,3 @@ fn presence(row: WorkerRow) -> WorkerPresence {
         unsaved: false,
     }
 }
-
-/// Whether a block's fate is still open, so that its journal must be submitted again at start.
-pub fn needs_resubmission(state: &BlockState) -> bool {
-    matches!(state, BlockState::Pending)
-}

@@ -3,41 +3,13 @@
 use super::hardware::Hardware;
 use super::paths::Directories;
 use super::profile::{Caps, ProfileKind, recommend};
-use super::secrets::{Secret, Secrets};
-use super::types::{Config, Mining, NodeEndpoint};
+use super::types::{Config, Mining};
 use std::path::PathBuf;
 use std::time::Duration;
 use warppool_components::settings::{Cut, Payee, PayoutSettings, Settings, VardiffSettings};
 
 /// Name of the database file in the data directory.
 const STORE_FILE_NAME: &str = "warppool.redb";
-
-/// How the pool shows a node who it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Credentials {
-    /// Read from Core's cookie file, again when the node has rotated it.
-    Cookie(PathBuf),
-    /// Given by the operator.
-    UserPassword {
-        /// `rpc_user`
-        user: Secret,
-        /// `rpc_pass`
-        password: Secret,
-    },
-    /// None: most nodes refuse that.
-    None,
-}
-
-impl Credentials {
-    /// Those for a node: its cookie, else user and password.
-    pub fn of(endpoint: &NodeEndpoint, secrets: &Secrets) -> Self {
-        match (&endpoint.rpc_cookie_path, &secrets.rpc_user, &secrets.rpc_pass) {
-            (Some(path), _, _) => Self::Cookie(path.clone()),
-            (None, Some(user), Some(password)) => Self::UserPassword { user: user.clone(), password: password.clone() },
-            _ => Self::None,
-        }
-    }
-}
 
 impl Config {
     /// The engine's share of the configuration, on this machine.

@@ -24,7 +24,6 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use convert::Credentials;
 pub use document::ENVIRONMENT_PREFIX;
 pub use problem::{Origin, Problem, Problems};
 pub use reload::{Changes, changes};
