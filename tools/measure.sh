@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # Measures the pool on this machine, over loopback: a simulated node with hard work, the pool, and the load generator;
-# beside them an echo server of the same shape, so that figures can be read as ratios. Prints everything; the figures
-# worth keeping go to benches/record/.
+# beside them an echo server of the same shape, so that figures can be read as ratios. Prints tables in Markdown, so
+# that a run worth keeping can be put into benches/record/ as it is.
 #
-#   tools/measure.sh [SECONDS]        (default 10 a run)
+#   tools/measure.sh [SECONDS] [PART...]
+#
+# SECONDS a run, 10 when not said. PARTs: verdicts cores latency idle storm fanout; all when not said. The server has
+# core 0 for itself and the generator core 1, but in "cores", where the pool may use all.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds="${1:-10}"
+parts=" ${*:2} "
 target="${CARGO_TARGET_DIR:-target}"
 cargo build --release --locked --quiet \
     -p warppool-engine --bin warppool -p warppool-simnode --bin warppool-simnode -p warppool-loadgen --bin warppool-loadgen
@@ -63,13 +67,14 @@ enabled = false
 EOF
 }
 
-# Starts the pool of node $1. The miners' port is chosen by the system, so the log tells it.
+# Starts the pool of node $1 on the cores $2. The ports are chosen by the system, so the log tells them.
 start_pool() {
-    "$target/release/warppool" run --config "$directory/$1.toml" >"$directory/pool.log" 2>&1 &
+    taskset -c "$2" "$target/release/warppool" run --config "$directory/$1.toml" >"$directory/pool.log" 2>&1 &
     pool=$!
     children+=("$pool")
     await "$directory/pool.log" 'all nodes are well'
     address="$(grep -o 'stratum+tcp://[^"]*' "$directory/pool.log" | head -1 | cut -d/ -f3)"
+    status="$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$directory/pool.log" | head -1 | cut -d/ -f3)"
 }
 
 stop_pool() {
@@ -77,41 +82,152 @@ stop_pool() {
     wait "$pool" || true
 }
 
-load="$target/release/warppool-loadgen"
-echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-), $(nproc) cores, flags: $(grep -m1 -oE 'sha_ni|avx512vl|avx2' /proc/cpuinfo | sort -u | tr '\n' ' ')"
-"$load" echo --listen 127.0.0.1:0 >"$directory/echo.log" 2>&1 &
-echo_server=$!
-children+=("$echo_server")
-await "$directory/echo.log" '127.0.0.1:'
-echo_address="$(grep -oE '127\.0\.0\.1:[0-9]+' "$directory/echo.log" | head -1)"
+# Whether part $1 was asked for.
+wants() { [ -z "${parts// /}" ] || [[ "$parts" == *" $1 "* ]]; }
 
-start_node steady
-start_pool steady
-for window in 1 8 64; do
-    for connections in 100 1000; do
-        echo "== echo, $connections connections, window $window"
-        "$load" throughput --protocol echo --pool "$echo_address" -n "$connections" --window "$window" \
-            --seconds "$seconds" --server-pid "$echo_server"
-        echo "== pool, $connections connections, window $window"
-        "$load" throughput --pool "$address" -n "$connections" --window "$window" --seconds "$seconds" --server-pid "$pool"
+# Runs the generator; what it found is in $figures.
+generate() { figures="$(taskset -c 1 "$target/release/warppool-loadgen" --json "$@")"; }
+
+# The figure called $1, or a dash.
+figure() {
+    local value
+    value="$(grep -oE "\"$1\":[^,}]*" <<<"$figures" | cut -d: -f2)"
+    echo "${value:--}"
+}
+
+calculate() { awk "BEGIN { printf \"$1\", $2 }"; }
+milliseconds() { calculate %.1f "$(figure "$1") / 1000"; }
+
+start_echo() {
+    taskset -c 0 "$target/release/warppool-loadgen" echo --listen 127.0.0.1:0 "$@" >"$directory/echo.log" 2>&1 &
+    echo_server=$!
+    children+=("$echo_server")
+    await "$directory/echo.log" '127.0.0.1:'
+    echo_address="$(grep -oE '127\.0\.0\.1:[0-9]+' "$directory/echo.log" | head -1)"
+}
+
+stop_echo() {
+    kill "$echo_server"
+    wait "$echo_server" 2>/dev/null || true
+}
+
+# One row of verdicts: $1 connections, $2 window; the echo server's cost before it when $3 is given.
+verdict_row() {
+    local echo_us=-
+    if [ -n "${3:-}" ]; then
+        generate throughput --protocol echo --pool "$echo_address" -n "$1" --window "$2" --seconds "$seconds" \
+            --server-pid "$echo_server"
+        echo_us="$(figure server_cpu_us_per_verdict)"
+    fi
+    generate throughput --pool "$address" -n "$1" --window "$2" --seconds "$seconds" --server-pid "$pool"
+    local pool_us beyond=-
+    pool_us="$(figure server_cpu_us_per_verdict)"
+    [ "$echo_us" = - ] || beyond="$(calculate %.2f "$pool_us - $echo_us")"
+    echo "| $1 | $2 | $echo_us | $pool_us | $(figure server_cpu_user_us_per_verdict) |" \
+        "$(figure server_cpu_system_us_per_verdict) | $beyond | $(calculate %.0f "$(figure verdicts_per_second)") |" \
+        "$(milliseconds latency_p50_us) | $(milliseconds latency_p99_us) |"
+}
+
+verdict_head() {
+    echo
+    echo "$1"
+    echo
+    echo "| connections | window | echo us | pool us | user | system | beyond echo us | verdicts/s | p50 ms | p99 ms |"
+    echo "|---|---|---|---|---|---|---|---|---|---|"
+}
+
+flags="$(grep -m1 '^flags' /proc/cpuinfo | tr ' ' '\n' | grep -xE 'sha_ni|avx2|avx512vl|avx512f' | sort | tr '\n' ' ')"
+echo "Machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | xargs), $(nproc) cores, ${flags% }; Linux $(uname -r)."
+echo "Command: \`tools/measure.sh $seconds${parts%% }\`."
+
+if wants verdicts; then
+    start_node steady
+    start_echo
+    start_pool steady 0
+    verdict_head "Verdicts, the server on one core. CPU is that of all its threads."
+    for window in 1 8 64; do
+        for connections in 100 1000 10000; do
+            verdict_row "$connections" "$window" echo
+        done
     done
-done
-stop_pool
+    stop_pool
+    stop_echo
+fi
 
-start_pool steady
-echo "== pool, 10,000 idle connections"
-"$load" idle --pool "$address" -n 10000 --server-pid "$pool"
-stop_pool
+if wants cores; then
+    start_node cores
+    start_pool cores "0-$(($(nproc) - 1))"
+    verdict_head "Verdicts, the server on all cores, which it shares with the generator."
+    for window in 8 64; do
+        verdict_row 1000 "$window"
+    done
+    stop_pool
+fi
 
-start_pool steady
-echo "== pool, storm of 5000 connections"
-"$load" storm --pool "$address" -n 5000 --server-pid "$pool"
-stop_pool
+if wants latency; then
+    start_node latency
+    start_pool latency 0
+    echo
+    echo "Latency of a submit under a load that is given: so many submits a second at even times, one a line."
+    echo
+    echo "| connections | share of capacity | submits/s | p50 ms | p99 ms | worst ms |"
+    echo "|---|---|---|---|---|---|"
+    for connections in 1000 10000; do
+        generate throughput --pool "$address" -n "$connections" --window 1 --seconds "$seconds" --server-pid "$pool"
+        capacity="$(calculate %.0f "$(figure verdicts_per_second)")"
+        for percent in 25 50; do
+            generate throughput --pool "$address" -n "$connections" --window 8 --seconds "$seconds" \
+                --rate "$(calculate %.0f "$capacity * $percent / 100")"
+            echo "| $connections | $percent % of $capacity | $(calculate %.0f "$(figure verdicts_per_second)") |" \
+                "$(milliseconds latency_p50_us) | $(milliseconds latency_p99_us) | $(milliseconds latency_max_us) |"
+        done
+    done
+    stop_pool
+fi
 
-# Somebody else finds a block every few seconds.
-start_node lively --block-interval-seconds 6
-start_pool lively
-for connections in 1000 10000; do
-    echo "== pool, new tip to $connections connections"
-    "$load" fanout --pool "$address" -n "$connections" --rounds 3
-done
+if wants idle; then
+    start_node idle
+    start_pool idle 0
+    generate idle --pool "$address" -n 10000 --server-pid "$pool"
+    echo
+    echo "Memory of an idle connection: $(figure resident_bytes_per_connection) bytes, of 10,000."
+    stop_pool
+fi
+
+if wants storm; then
+    start_node storm
+    start_pool storm 0
+    generate storm --pool "$address" -n 5000 --server-pid "$pool"
+    echo
+    echo "Storm of 5000 connections within 1 s: $figures"
+    stop_pool
+fi
+
+if wants fanout; then
+    # Somebody else finds a block every few seconds.
+    start_node lively --block-interval-seconds 4
+    start_pool lively 0
+    echo
+    echo "A new tip, from the tip in the pool's hands to the last write handed to the kernel (mean of 5), beside a server"
+    echo "that writes as many constant bytes to as many connections and does nothing else (median)."
+    echo
+    echo "| connections | bytes each | bare writes ms | pool ms | ratio | first to last receipt ms (median, worst) |"
+    echo "|---|---|---|---|---|---|"
+    for connections in 1000 10000; do
+        generate fanout --pool "$address" -n "$connections" --rounds 5 --metrics "$status"
+        pool_us="$(figure server_tip_to_last_mean_us)"
+        bytes="$(calculate %.0f "$(figure bytes_per_connection)")"
+        receipts="$(milliseconds first_to_last_p50_us), $(milliseconds first_to_last_max_us)"
+        start_echo --broadcast-interval-ms 1000 --broadcast-bytes "$bytes" --seconds 12
+        generate fanout --protocol echo --pool "$echo_address" -n "$connections" --rounds 5
+        # The server's own figures come when its time is over; the broadcasts to a part of the connections do not count.
+        "$target/release/warppool-loadgen" fanout --protocol echo --pool "$echo_address" -n "$connections" --rounds 60 \
+            >"$directory/last.log" 2>&1 || true
+        wait "$echo_server"
+        figures="$(tr -s ' ' <"$directory/echo.log" | sed -n 's/^ broadcast p50 us /"broadcast_p50_us":/p')"
+        bare_us="$(figure broadcast_p50_us)"
+        echo "| $connections | $bytes | $(calculate %.1f "$bare_us / 1000") | $(calculate %.1f "$pool_us / 1000") |" \
+            "$(calculate %.2f "$pool_us / $bare_us") | $receipts |"
+    done
+    stop_pool
+fi

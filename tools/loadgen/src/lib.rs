@@ -12,6 +12,7 @@ pub mod miner;
 pub mod modes;
 pub mod process;
 pub mod report;
+pub mod scrape;
 mod swarm;
 
 pub use swarm::{Protocol, SwarmError, Target};

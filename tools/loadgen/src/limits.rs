@@ -25,6 +25,9 @@ pub const LOGINS_AT_ONCE: usize = 256;
 /// Latencies above this many nanoseconds are recorded as this (60 s).
 pub const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
+/// Bytes taken of a server's metrics page. Ours has some tens of kilobytes.
+pub const METRICS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// Violations kept as text by one miner. Further ones are only counted.
 pub const VIOLATIONS_KEPT_MAX: usize = 64;
 

@@ -40,6 +40,10 @@ enum Mode {
         /// Load before the measured interval.
         #[arg(long, default_value = "1", value_parser = seconds)]
         warm_up_seconds: Duration,
+        /// Submits a second over all connections, at even times whatever the server does; without it, as many as the
+        /// windows allow.
+        #[arg(long, value_parser = value_parser!(u32).range(1..=10_000_000))]
+        rate: Option<u32>,
         /// Measured interval.
         #[arg(long, default_value = "10", value_parser = seconds)]
         seconds: Duration,
@@ -54,6 +58,9 @@ enum Mode {
         /// How long to wait for each.
         #[arg(long, default_value = "60", value_parser = seconds)]
         round_timeout_seconds: Duration,
+        /// Where the server shows its metrics, to read its own histogram.
+        #[arg(long, value_parser = address)]
+        metrics: Option<SocketAddr>,
         /// Program and arguments that make a new tip (no shell); must come last. Without it, waits for the next tip.
         #[arg(long, num_args = 1.., allow_hyphen_values = true)]
         trigger_cmd: Vec<String>,
@@ -137,7 +144,7 @@ struct EchoArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli.mode) {
-        Ok(report) => print(report.as_ref(), cli.json),
+        Ok(report) => print(&report, cli.json),
         Err(error) => {
             // Nothing can be done when even standard error is closed.
             let _ = writeln!(io::stderr(), "error: {error}");
@@ -146,46 +153,45 @@ fn main() -> ExitCode {
     }
 }
 
-fn print(report: Option<&Report>, json: bool) -> ExitCode {
-    let text = match report {
-        Some(report) if json => report.json_line() + "\n",
-        Some(report) => report.table(),
-        None => String::new(),
-    };
+fn print(report: &Report, json: bool) -> ExitCode {
+    let text = if json { report.json_line() + "\n" } else { report.table() };
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn run(mode: Mode) -> Result<Option<Report>, SwarmError> {
-    let report = match mode {
-        Mode::Throughput { target, window, warm_up_seconds, seconds } => throughput::run(&throughput::Options {
+fn run(mode: Mode) -> Result<Report, SwarmError> {
+    Ok(match mode {
+        Mode::Throughput { target, window, rate, warm_up_seconds, seconds } => throughput::run(&throughput::Options {
             target: target.into(),
             window: usize::from(window),
+            rate_per_second: rate,
             warm_up: warm_up_seconds,
             duration: seconds,
         })?
         .report(),
-        Mode::Fanout { target, rounds, round_timeout_seconds, trigger_cmd } => fanout::run(&fanout::Options {
-            target: target.into(),
-            rounds: usize::from(rounds),
-            trigger: trigger_cmd,
-            round_timeout: round_timeout_seconds,
-        })?
-        .report(),
+        Mode::Fanout { target, rounds, round_timeout_seconds, metrics, trigger_cmd } => {
+            fanout::run(&fanout::Options {
+                target: target.into(),
+                rounds: usize::from(rounds),
+                trigger: trigger_cmd,
+                round_timeout: round_timeout_seconds,
+                metrics,
+            })?
+            .report()
+        }
         Mode::Storm { target, within_seconds } => {
             storm::run(&storm::Options { target: target.into(), within: within_seconds })?.report()
         }
         Mode::Idle { target, hold_seconds } => {
             idle::run(&idle::Options { target: target.into(), hold: hold_seconds })?.report()
         }
-        Mode::Echo(arguments) => return serve_echo(&arguments).map(|()| None),
-    };
-    Ok(Some(report))
+        Mode::Echo(arguments) => serve_echo(&arguments)?,
+    })
 }
 
-fn serve_echo(arguments: &EchoArgs) -> Result<(), SwarmError> {
+fn serve_echo(arguments: &EchoArgs) -> Result<Report, SwarmError> {
     if !arguments.listen.ip().is_loopback() && !arguments.i_own_this_server {
         return Err(SwarmError::NotLoopback(arguments.listen));
     }
@@ -197,7 +203,7 @@ fn serve_echo(arguments: &EchoArgs) -> Result<(), SwarmError> {
         duration: arguments.seconds,
     })?;
     writeln!(io::stdout(), "listening on {} as process {}", server.address()?, std::process::id())?;
-    Ok(server.run(&AtomicBool::new(false))?)
+    Ok(server.run(&AtomicBool::new(false))?.report())
 }
 
 impl From<TargetArgs> for Target {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use support::{ADDRESS, Script, TestPool};
 use warppool_loadgen::modes::echo::{EchoServer, Options as EchoOptions};
-use warppool_loadgen::modes::{fanout, idle, storm, throughput};
+use warppool_loadgen::modes::{echo, fanout, idle, storm, throughput};
 use warppool_loadgen::{Protocol, SwarmError, Target};
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -34,7 +34,7 @@ fn target(server: SocketAddr, protocol: Protocol, connections: usize) -> Target 
 struct Echo {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<std::io::Result<()>>>,
+    thread: Option<JoinHandle<std::io::Result<echo::Figures>>>,
 }
 
 impl Echo {
@@ -61,8 +61,11 @@ impl Drop for Echo {
 }
 
 fn throughput_of(target: Target, window: usize) -> throughput::Figures {
-    throughput::run(&throughput::Options { target, window, warm_up: Duration::from_millis(50), duration: SHORT })
-        .unwrap()
+    throughput::run(&throughput_options(target, window, None)).unwrap()
+}
+
+fn throughput_options(target: Target, window: usize, rate_per_second: Option<u32>) -> throughput::Options {
+    throughput::Options { target, window, rate_per_second, warm_up: Duration::from_millis(50), duration: SHORT }
 }
 
 #[test]
@@ -76,6 +79,17 @@ fn throughput_counts_verdicts_of_a_pool() {
     let names: Vec<String> = pool.lines().into_iter().filter(|line| line.contains("mining.authorize")).collect();
     assert!(names.iter().any(|line| line.contains(&format!("{ADDRESS}.w4"))), "{names:?}");
     assert!(figures.report().get("server_cpu_us_per_verdict").is_some());
+}
+
+#[test]
+fn throughput_keeps_to_a_rate_and_charges_a_stall_to_the_server() {
+    let pool = TestPool::start(Script::AcceptAll);
+    let options = throughput_options(target(pool.address, Protocol::Stratum, 5), 64, Some(1000));
+    let figures = throughput::run(&options).unwrap();
+    let expected = (1000.0 * figures.seconds) as u64;
+    // What is on its way at either end of the interval belongs to the other side: a window a connection at most.
+    assert!(figures.accepted.abs_diff(expected) <= 5 * 64, "{} of {expected}", figures.accepted);
+    assert_eq!(figures.latency.count(), figures.accepted);
 }
 
 #[test]
@@ -120,6 +134,7 @@ fn fanout_sees_a_new_tip_at_every_connection() {
         rounds: 2,
         trigger: vec![],
         round_timeout: Duration::from_secs(20),
+        metrics: None,
     };
     let figures = fanout::run(&options).unwrap();
     assert_eq!((figures.rounds, figures.after_first.count(), figures.last.count()), (2, 40, 2));
@@ -134,6 +149,7 @@ fn fanout_of_a_pool_counts_clean_jobs_and_its_trigger_must_exist() {
         rounds: 1,
         trigger: vec!["/no/such/program".to_owned()],
         round_timeout: Duration::from_secs(20),
+        metrics: None,
     };
     let error = fanout::run(&options).unwrap_err().to_string();
     assert!(error.contains("/no/such/program"), "{error}");

@@ -10,6 +10,9 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
+use super::Latency;
+use crate::report::Report;
+
 /// Pending replies over which a peer that does not read is closed.
 const OUTBOUND_BYTES_MAX: usize = 1024 * 1024;
 
@@ -45,6 +48,27 @@ pub struct EchoServer {
     free: Vec<usize>,
     reply: Vec<u8>,
     broadcast: Vec<u8>,
+    figures: Figures,
+}
+
+/// What its broadcasts cost: nothing but one write a connection.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Connections at the last broadcast.
+    pub connections: usize,
+    /// Time from before the first write of a broadcast to behind the last.
+    pub broadcast: Latency,
+}
+
+impl Figures {
+    /// The figures in order.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let mut report = Report::new("echo");
+        report.add("connections", self.connections).add("broadcasts", self.broadcast.count());
+        self.broadcast.add_to(&mut report, "broadcast");
+        report
+    }
 }
 
 struct Peer {
@@ -70,6 +94,7 @@ impl EchoServer {
             listener,
             peers: Vec::new(),
             free: Vec::new(),
+            figures: Figures::default(),
         })
     }
 
@@ -81,11 +106,11 @@ impl EchoServer {
         self.listener.local_addr()
     }
 
-    /// Serves until the time is over or `stop` is set.
+    /// Serves until the time is over or `stop` is set, and tells what its broadcasts cost.
     ///
     /// # Errors
     /// When the event loop itself fails; a failing connection is only closed.
-    pub fn run(mut self, stop: &AtomicBool) -> io::Result<()> {
+    pub fn run(mut self, stop: &AtomicBool) -> io::Result<Figures> {
         let mut events = Events::with_capacity(EVENTS_AT_ONCE);
         let mut buffer = vec![0; READ_BYTES];
         let end = Instant::now() + self.options.duration;
@@ -106,7 +131,7 @@ impl EchoServer {
                 next_broadcast = self.options.broadcast_interval.map(|interval| Instant::now() + interval);
             }
         }
-        Ok(())
+        Ok(self.figures)
     }
 
     /// Takes all waiting connections; one that fails at once, or for which there is no file left, is dropped.
@@ -135,13 +160,19 @@ impl EchoServer {
     }
 
     fn broadcast(&mut self) {
+        let start = Instant::now();
         for index in 0..self.peers.len() {
             let Some(peer) = self.peers[index].as_mut() else { continue };
-            peer.outbound.extend_from_slice(&self.broadcast);
-            if peer.flush().is_err() {
+            if peer.send(&self.broadcast).is_err() {
                 self.close(index);
             }
         }
+        let connections = self.peers.iter().flatten().count();
+        if connections != self.figures.connections {
+            // Only broadcasts to the same number of connections can be compared.
+            self.figures = Figures { connections, ..Figures::default() };
+        }
+        self.figures.broadcast.record(start.elapsed().as_nanos() as u64);
     }
 
     fn close(&mut self, index: usize) {
@@ -168,6 +199,19 @@ impl Peer {
                 break;
             }
         }
+        self.flush()
+    }
+
+    /// One write of bytes that are not copied, unless the socket refuses some or others wait.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = match self.outbound.is_empty() {
+            true => self.stream.write(bytes).or_else(|error| match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+                _ => Err(error),
+            })?,
+            false => 0,
+        };
+        self.outbound.extend_from_slice(&bytes[written..]);
         self.flush()
     }
 

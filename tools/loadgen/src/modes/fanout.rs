@@ -1,10 +1,13 @@
 //! A new tip to everybody: the time from the first connection's clean job to the last one's.
 
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Latency;
+use crate::process;
 use crate::report::Report;
+use crate::scrape::{self, Observations};
 use crate::swarm::{Link, Observer, Protocol, Swarm, SwarmError, Target, is_clean, is_notify};
 
 /// Connections stay quiet this long before a round, so that late login traffic is not measured.
@@ -21,7 +24,12 @@ pub struct Options {
     pub trigger: Vec<String>,
     /// How long to wait for each tip to reach everybody.
     pub round_timeout: Duration,
+    /// Where the server shows its metrics; without it, what it says of itself is not read.
+    pub metrics: Option<SocketAddr>,
 }
+
+/// The server's own histogram: from the tip in its hands to the last write handed to the kernel.
+const TIP_TO_LAST: &str = "warppool_tip_to_last_notify_seconds";
 
 /// What was measured, over all rounds.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +46,10 @@ pub struct Figures {
     pub trigger_to_first: Latency,
     /// Bytes of clean notifies received, newlines included.
     pub bytes: u64,
+    /// Mean over the rounds of what the server says: tip taken to last write handed to the kernel, in microseconds.
+    pub server_tip_to_last_mean_us: Option<f64>,
+    /// CPU time of the server a round, in microseconds, when its process was named.
+    pub server_cpu_us_per_round: Option<f64>,
 }
 
 /// Logs in and measures the rounds.
@@ -49,9 +61,11 @@ pub fn run(options: &Options) -> Result<Figures, SwarmError> {
     let mut arrivals = Arrivals::new(&options.target);
     swarm.log_in_all(&mut arrivals)?;
     let mut figures = Figures { connections: options.target.connections, ..Figures::default() };
+    let before = ServerFigures::read(options)?;
     for _ in 0..options.rounds {
         measure_round(&mut swarm, &mut arrivals, options, &mut figures)?;
     }
+    ServerFigures::read(options)?.add_to(&mut figures, &before);
     Ok(figures)
 }
 
@@ -77,6 +91,31 @@ fn measure_round(
     }
     arrivals.add_to(figures, started_ns, !options.trigger.is_empty());
     Ok(())
+}
+
+/// What the server and the system say of it.
+struct ServerFigures {
+    tip_to_last: Option<Observations>,
+    cpu: Option<Duration>,
+}
+
+impl ServerFigures {
+    fn read(options: &Options) -> Result<Self, SwarmError> {
+        let page = options.metrics.map(scrape::page).transpose()?;
+        let cpu = options.target.server_pid.map(|pid| process::cpu_time(Some(pid))).transpose()?;
+        Ok(Self {
+            tip_to_last: page.and_then(|page| scrape::histogram(&page, TIP_TO_LAST)),
+            cpu: cpu.map(process::CpuTime::total),
+        })
+    }
+
+    fn add_to(&self, figures: &mut Figures, before: &Self) {
+        let tip_to_last = self.tip_to_last.zip(before.tip_to_last);
+        figures.server_tip_to_last_mean_us =
+            tip_to_last.and_then(|(after, before)| after.mean_since(before)).map(|seconds| seconds * 1e6);
+        let cpu = self.cpu.zip(before.cpu).map(|(after, before)| after.saturating_sub(before));
+        figures.server_cpu_us_per_round = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / figures.rounds.max(1) as f64);
+    }
 }
 
 fn missing(swarm: &Swarm, arrivals: &Arrivals, options: &Options) -> SwarmError {
@@ -172,6 +211,9 @@ impl Figures {
         if self.trigger_to_first.count() > 0 {
             self.trigger_to_first.add_to(&mut report, "trigger_to_first");
         }
+        report
+            .add_if("server_tip_to_last_mean_us", self.server_tip_to_last_mean_us)
+            .add_if("server_cpu_us_per_round", self.server_cpu_us_per_round);
         let receipts = (self.connections * self.rounds).max(1);
         report.add("bytes", self.bytes).add_decimal("bytes_per_connection", self.bytes as f64 / receipts as f64);
         report

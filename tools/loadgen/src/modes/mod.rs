@@ -5,6 +5,7 @@ pub mod echo;
 pub mod fanout;
 pub mod idle;
 mod latency;
+mod schedule;
 pub mod storm;
 mod submit;
 pub mod throughput;

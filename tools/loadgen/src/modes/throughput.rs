@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::Latency;
+use super::schedule::Schedule;
 use super::submit::{FIRST_ID, SubmitLine, Verdict, VerdictReader};
 use crate::process::{self, CpuTime};
 use crate::report::Report;
@@ -18,6 +19,8 @@ pub struct Options {
     pub target: Target,
     /// Submits in flight per connection.
     pub window: usize,
+    /// Submits a second over all connections, at even times; `None` sends whenever the window has room.
+    pub rate_per_second: Option<u32>,
     /// Load before the measured interval.
     pub warm_up: Duration,
     /// Measured interval.
@@ -49,6 +52,8 @@ pub struct Figures {
     pub lines_unknown: u64,
     /// Connections lost during the run.
     pub connections_lost: usize,
+    /// Submits of a schedule that were not sent, because their connection had four windows unanswered.
+    pub skipped: u64,
 }
 
 /// Logs in, loads, measures.
@@ -59,8 +64,13 @@ pub fn run(options: &Options) -> Result<Figures, SwarmError> {
     let mut swarm = Swarm::new(options.target.clone())?;
     let mut load = Load::new(options);
     swarm.log_in_all(&mut load)?;
-    load.is_running = true;
-    swarm.for_each(|link, at_ns| load.drained(link, at_ns));
+    match options.rate_per_second {
+        Some(rate) => load.schedule = Some(Schedule::new(swarm.now_ns(), rate, options.target.connections)),
+        None => {
+            load.is_refilling = true;
+            swarm.for_each(|link, at_ns| load.drained(link, at_ns));
+        }
+    }
     turn_for(&mut swarm, options.warm_up, &mut load)?;
 
     load.figures = Figures::default();
@@ -98,7 +108,8 @@ fn turn_for(swarm: &mut Swarm, time: Duration, load: &mut Load) -> Result<(), Sw
         if swarm.ready_count() == 0 {
             return Err(SwarmError::AllClosed(swarm.reasons()));
         }
-        swarm.turn(left, load)?;
+        let sleep = load.send_due(swarm);
+        swarm.turn(left.min(sleep), load)?;
     }
 }
 
@@ -106,7 +117,10 @@ fn turn_for(swarm: &mut Swarm, time: Duration, load: &mut Load) -> Result<(), Sw
 struct Load {
     window: u64,
     protocol: Protocol,
-    is_running: bool,
+    /// A window is filled again whenever verdicts came.
+    is_refilling: bool,
+    /// Without it, windows set the pace.
+    schedule: Option<Schedule>,
     lanes: Vec<Option<Lane>>,
     reader: VerdictReader,
     figures: Figures,
@@ -126,11 +140,26 @@ impl Load {
         Self {
             window: options.window as u64,
             protocol: options.target.protocol,
-            is_running: false,
+            is_refilling: false,
+            schedule: None,
             lanes: (0..options.target.connections).map(|_| None).collect(),
             reader: VerdictReader::default(),
             figures: Figures::default(),
         }
+    }
+
+    /// Sends what the schedule has due, and says how long the kernel may be waited for.
+    fn send_due(&mut self, swarm: &mut Swarm) -> Duration {
+        let Some(schedule) = self.schedule.as_mut() else { return Duration::MAX };
+        let now_ns = swarm.now_ns();
+        while let Some((index, due_ns)) = schedule.next_due(now_ns) {
+            let lane = self.lanes[index].as_mut();
+            match lane.filter(|lane| lane.sent - lane.answered < lane.sent_at_ns.len() as u64) {
+                Some(lane) => swarm.with(index, |link| lane.send(link, due_ns)),
+                None => self.figures.skipped += 1,
+            }
+        }
+        schedule.sleep(swarm.now_ns())
     }
 
     fn verdict(&mut self, index: usize, line: &[u8], at_ns: u64) -> bool {
@@ -165,6 +194,13 @@ impl Load {
 }
 
 impl Lane {
+    fn send(&mut self, link: &mut Link, at_ns: u64) {
+        self.line.append_to(&mut link.outbound);
+        let slot = self.slot(self.sent);
+        self.sent_at_ns[slot] = at_ns;
+        self.sent += 1;
+    }
+
     fn slot(&self, number: u64) -> usize {
         number as usize & (self.sent_at_ns.len() - 1)
     }
@@ -195,12 +231,9 @@ impl Observer for Load {
     }
 
     fn drained(&mut self, link: &mut Link, at_ns: u64) {
-        let Some(lane) = self.lanes[link.index].as_mut().filter(|_| self.is_running) else { return };
+        let Some(lane) = self.lanes[link.index].as_mut().filter(|_| self.is_refilling) else { return };
         while lane.sent - lane.answered < self.window {
-            lane.line.append_to(&mut link.outbound);
-            let slot = lane.slot(lane.sent);
-            lane.sent_at_ns[slot] = at_ns;
-            lane.sent += 1;
+            lane.send(link, at_ns);
         }
     }
 }
@@ -239,7 +272,8 @@ impl Figures {
             .add_decimal("own_cpu_user_us_per_verdict", self.per_verdict_us(self.own_cpu.user))
             .add("jobs_followed", self.jobs_followed)
             .add("lines_unknown", self.lines_unknown)
-            .add("connections_lost", self.connections_lost);
+            .add("connections_lost", self.connections_lost)
+            .add("skipped", self.skipped);
         report
     }
 }

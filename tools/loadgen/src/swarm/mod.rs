@@ -326,6 +326,15 @@ impl Swarm {
         Ok(())
     }
 
+    /// Lets a mode append to one connection, if it is alive, and writes.
+    pub(crate) fn with(&mut self, index: usize, act: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
+            act(link);
+            // A broken connection is noticed by its next event.
+            let _ = link.flush();
+        }
+    }
+
     /// Lets a mode append to every live connection, and writes.
     pub(crate) fn for_each(&mut self, mut act: impl FnMut(&mut Link, u64)) {
         for link in self.links.iter_mut().flatten() {
