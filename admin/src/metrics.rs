@@ -41,7 +41,24 @@ pub(crate) fn worker_metrics(snapshot: &Snapshot) -> String {
             text.sample(name, &[("worker", &worker.label)], value(worker));
         }
     };
-    each("warppool_worker_online", "gauge", "Live connections of the worker", |worker| f64::from(worker.connections));
+    each("warppool_worker_online", "gauge", "1 when the worker is connected and its silence can be chance", |worker| {
+        f64::from(u8::from(worker.presence.is_online()))
+    });
+    each("warppool_worker_connections", "gauge", "Live connections of the worker", |worker| {
+        f64::from(worker.connections)
+    });
+    each(
+        "warppool_worker_expected_share_seconds",
+        "gauge",
+        "Seconds between two shares that are to be expected, 0 when unknown",
+        |worker| worker.expected_share_seconds.unwrap_or(0.0),
+    );
+    each(
+        "warppool_worker_tip_to_first_share_seconds",
+        "gauge",
+        "Mean time from a new tip to the first share on it, 0 before",
+        |worker| worker.tip_latency.map_or(0.0, |latency| latency.mean_seconds),
+    );
     each("warppool_worker_shares_accepted_total", "counter", "Accepted shares of the worker", |worker| {
         worker.accepted as f64
     });
@@ -49,6 +66,9 @@ pub(crate) fn worker_metrics(snapshot: &Snapshot) -> String {
         worker.rejected.iter().sum::<u64>() as f64
     });
     each("warppool_worker_best_share_difficulty", "gauge", "Best share of the worker ever", |worker| worker.best_ever);
+    each("warppool_worker_best_share_difficulty_now", "gauge", "Best share of the worker since the start", |worker| {
+        worker.best_now
+    });
     each("warppool_worker_difficulty", "gauge", "Share difficulty in force, 0 when unknown", |worker| {
         worker.difficulty
     });
@@ -92,13 +112,19 @@ fn write_shares(text: &mut Exposition, snapshot: &Snapshot) {
 fn write_workers(text: &mut Exposition, snapshot: &Snapshot) {
     let pool = &snapshot.pool;
     text.gauge("warppool_workers_total", "Workers ever seen", snapshot.workers.len() as f64);
-    text.gauge("warppool_workers_online", "Workers with a live connection", f64::from(pool.workers_online));
+    text.gauge(
+        "warppool_workers_online",
+        "Workers that are connected and whose silence can be chance",
+        f64::from(pool.workers_online),
+    );
     text.counter("warppool_workers_authorized_total", "Successful authorizes since the start", pool.authorized as f64);
     text.counter("warppool_workers_disconnected_total", "Connections ended since the start", pool.disconnected as f64);
     text.family("warppool_active_connections", "gauge", "Open connections of miners by protocol");
     text.sample("warppool_active_connections", &[("protocol", "v1")], f64::from(pool.connections_v1));
     text.sample("warppool_active_connections", &[("protocol", "v2")], 0.0);
     text.counter("warppool_notify_bytes_total", "Bytes of jobs handed over to miners", pool.notify_bytes as f64);
+    let help = "From a new tip to the first credited share of each worker on it";
+    text.histogram("warppool_tip_to_first_share_seconds", help, &pool.tip_to_first_share_seconds);
 }
 
 fn write_node(text: &mut Exposition, node: &NodeStatus) {
@@ -165,8 +191,21 @@ fn write_runtime(text: &mut Exposition, snapshot: &Snapshot, runtime: &RuntimeSn
         "Age of the oldest rows that are not yet stored",
         runtime.store_lag_seconds,
     );
+    write_refusals(text, runtime);
     let dropped = runtime.store_rows_dropped as f64;
     text.counter("warppool_store_rows_dropped_total", "Share rows given up because the store lagged", dropped);
+}
+
+fn write_refusals(text: &mut Exposition, runtime: &RuntimeSnapshot) {
+    let accepted = runtime.connections_accepted as f64;
+    text.counter("warppool_connections_accepted_total", "Connections of miners that were served", accepted);
+    let name = "warppool_connections_refused_total";
+    text.family(name, "counter", "Connections of miners that were not served, by reason");
+    text.sample(name, &[("reason", "over_cap")], runtime.connections_over_cap as f64);
+    text.sample(name, &[("reason", "accept_failed")], runtime.accept_failures as f64);
+    let dropped = runtime.admin_messages_dropped as f64;
+    let help = "Snapshots and events that the HTTP side did not take in time";
+    text.counter("warppool_admin_messages_dropped_total", help, dropped);
 }
 
 fn write_worker_hashrates(text: &mut Exposition, workers: &[WorkerSnapshot]) {

@@ -52,12 +52,12 @@ pub enum PoolEventKind {
         /// Refused.
         rejected: u64,
     },
-    /// A worker's first connection.
+    /// A worker is online that was not.
     WorkerUp {
         /// `address.name`.
         worker: Arc<str>,
     },
-    /// A worker's last connection ended.
+    /// A worker is offline, and not for a moment only.
     WorkerDown {
         /// `address.name`.
         worker: Arc<str>,

@@ -181,7 +181,7 @@ pub const HISTORY_POINTS_MAX: u64 = 2000;
 /// Rows on one page of a list.
 pub const PAGE_ROWS_MAX: usize = 1000;
 
-/// Workers of which there are metrics of their own: every one is 14 time series.
+/// Workers of which there are metrics of their own: every one is 17 time series.
 pub const WORKER_METRICS_MAX: usize = 1000;
 
 /// Open HTTP connections at once.

@@ -94,6 +94,7 @@ impl Outbox {
         self.records.shares.clear();
         self.records.shares_dropped = 0;
         self.records.workers.clear();
+        self.records.totals = None;
         self.records.blocks.clear();
         self.events.clear();
         self.notices.clear();

@@ -55,6 +55,19 @@ pub struct WorkerRow {
     pub hashes_per_second: f64,
 }
 
+/// Sums over the whole pool since the store began. They outlive workers that are forgotten.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct PoolTotalsRow {
+    /// Shares credited.
+    pub accepted: u64,
+    /// Sum of their difficulties.
+    pub accepted_difficulty: f64,
+    /// Shares refused, by cause; those of nobody too.
+    pub rejected: RejectCounts,
+    /// Best share ever, as a difficulty.
+    pub best_ever: f64,
+}
+
 /// A found block as it is remembered. The key is `hash`; a later row replaces an earlier one.
 #[derive(Component, Clone, PartialEq, Debug)]
 pub struct BlockRow {
@@ -93,6 +106,8 @@ pub struct StoreBatch {
     pub shares_dropped: u64,
     /// Changed workers.
     pub workers: Vec<WorkerRow>,
+    /// Sums of the pool that include these shares.
+    pub totals: Option<Box<PoolTotalsRow>>,
     /// Found blocks and changes of their state. A batch with a block is committed durably at once.
     pub blocks: Vec<BlockRow>,
 }
@@ -100,7 +115,11 @@ pub struct StoreBatch {
 impl StoreBatch {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.shares.is_empty() && self.shares_dropped == 0 && self.workers.is_empty() && self.blocks.is_empty()
+        self.shares.is_empty()
+            && self.shares_dropped == 0
+            && self.workers.is_empty()
+            && self.totals.is_none()
+            && self.blocks.is_empty()
     }
 }
 
@@ -109,6 +128,8 @@ impl StoreBatch {
 pub struct Restored {
     /// All known workers.
     pub workers: Vec<WorkerRow>,
+    /// Sums of the pool; absent in a store of a version that did not keep them.
+    pub totals: Option<PoolTotalsRow>,
     /// Blocks, newest first, at most [`BLOCKS_IN_SNAPSHOT_MAX`](crate::limits::BLOCKS_IN_SNAPSHOT_MAX) and all that are not yet final; rows that
     /// still need their journal carry `raw`.
     pub blocks: Vec<BlockRow>,

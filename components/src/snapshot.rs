@@ -6,7 +6,7 @@ use crate::record::BlockRow;
 use crate::reject::RejectCounts;
 use crate::template::TemplateKind;
 use crate::units::{Hash256, Sats, UnixTime};
-use crate::worker::{HASHRATE_WINDOWS_SECONDS, WorkerId};
+use crate::worker::{HASHRATE_WINDOWS_SECONDS, PresenceState, TipLatency, WorkerId};
 use std::sync::Arc;
 
 /// Hashes a second over each of [`HASHRATE_WINDOWS_SECONDS`].
@@ -52,7 +52,7 @@ pub struct PoolSnapshot {
     pub blocks_found: u64,
     /// Live V1 connections.
     pub connections_v1: u32,
-    /// Workers with a live connection.
+    /// Workers that are online by [`PresenceState::is_online`].
     pub workers_online: u32,
     /// Authorize requests that succeeded since the start.
     pub authorized: u64,
@@ -60,7 +60,12 @@ pub struct PoolSnapshot {
     pub disconnected: u64,
     /// Bytes of job notifications handed over since the start.
     pub notify_bytes: u64,
+    /// From a new tip to each worker's first credited share on it, since the start.
+    pub tip_to_first_share_seconds: HistogramSnapshot,
 }
+
+/// Upper bounds of [`PoolSnapshot::tip_to_first_share_seconds`]: vardiff aims at a share each 3 to 30 seconds.
+pub const TIP_LATENCY_BOUNDS_SECONDS: [f64; 11] = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
 /// One worker.
 #[derive(Clone, PartialEq, Debug)]
@@ -79,6 +84,15 @@ pub struct WorkerSnapshot {
     pub device_class: Arc<str>,
     /// Live connections.
     pub connections: u32,
+    /// Whether it is there.
+    pub presence: PresenceState,
+    /// Seconds between two shares at its own rate and the difficulty in force; before its rate is known, what the
+    /// difficulty was chosen for, or the time it has waited if that is longer. `None` when it has no work.
+    pub expected_share_seconds: Option<f64>,
+    /// Seconds since its last share, or since it was given work; `None` when it has none.
+    pub quiet_seconds: Option<f64>,
+    /// How soon its first share on a new tip comes.
+    pub tip_latency: Option<TipLatency>,
     /// Hash rates.
     pub hashrates: Hashrates,
     /// Shares credited, over restarts.
@@ -101,7 +115,8 @@ pub struct WorkerSnapshot {
     pub last_share_at: Option<UnixTime>,
     /// Blocks that a node accepted.
     pub blocks_found: u32,
-    /// What a block found by this worker now would pay to whom.
+    /// What a block found by this worker now would pay to whom. On a connection with several workers that is
+    /// whom its first one named.
     pub outputs: Arc<[CoinbaseOutput]>,
 }
 
@@ -178,6 +193,14 @@ pub struct RuntimeSnapshot {
     pub store_lag_seconds: f64,
     /// Share rows dropped because the store lagged.
     pub store_rows_dropped: u64,
+    /// Connections of miners that were accepted and served.
+    pub connections_accepted: u64,
+    /// Connections closed at once, because there were too many.
+    pub connections_over_cap: u64,
+    /// Attempts at which the system could not accept a connection.
+    pub accept_failures: u64,
+    /// Snapshots and events that the HTTP side did not take in time.
+    pub admin_messages_dropped: u64,
     /// Addresses on which miners are served.
     pub listeners: Vec<String>,
     /// Name of the profile in force.

@@ -1,5 +1,6 @@
 //! A worker: who is credited for shares.
 
+use crate::job::TipNumber;
 use crate::reject::RejectCounts;
 use crate::settings::Payee;
 use crate::units::{Difficulty, Instant, UnixTime};
@@ -82,4 +83,80 @@ pub struct WorkerPresence {
     pub hashes_per_second: f64,
     /// Something changed that the store does not know yet.
     pub unsaved: bool,
+    /// How often its shares come, and how long none has come.
+    pub rhythm: ShareRhythm,
+    /// How soon its first share on a new tip comes; `None` before the first one that was timed.
+    pub tip_latency: Option<TipLatency>,
+    /// The tip of its latest credited share.
+    pub tip_seen: TipNumber,
+    /// Those who listen to events were told that it is here.
+    pub told_up: bool,
+    /// Since when it has no connection.
+    pub gone_at: Option<Instant>,
+}
+
+/// How often a worker's shares come, and how long none has come: what its presence is judged by.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct ShareRhythm {
+    /// Counted intervals that ended with a credited share; older ones fade.
+    pub intervals: f64,
+    /// Hashes that those shares stand for, faded alike.
+    pub hashes: f64,
+    /// Length of those intervals in seconds, faded alike.
+    pub seconds: f64,
+    /// Its last share, credited or not, or when it was first given work; `None` while it has none.
+    pub heard_at: Option<Instant>,
+    /// Since when it has work; `None` while it has none.
+    pub working_since: Option<Instant>,
+    /// Up to when `missed` was counted.
+    pub watched_at: Instant,
+    /// Shares that its own rate would have brought since `heard_at`.
+    pub missed: f64,
+    /// Connections when somebody last looked: with them the rate changes.
+    pub connections: u32,
+    /// A share was credited since it was given work.
+    pub has_share: bool,
+}
+
+/// Time from a new tip to a worker's first credited share on it.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct TipLatency {
+    /// At the latest tip that was timed, in seconds.
+    pub last_seconds: f64,
+    /// Mean over some eight tips, in seconds.
+    pub mean_seconds: f64,
+}
+
+/// Whether a worker is there. Who is slow is not away: what counts is whether its silence can be chance.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum PresenceState {
+    /// Connected, and no share was credited since: as long as that can be chance.
+    Waiting,
+    /// Connected, with shares as often as is expected of it.
+    Mining,
+    /// Connected, but by its own rate a silence this long has a probability below 1 in 10,000.
+    Silent,
+    /// No connection.
+    #[default]
+    Disconnected,
+}
+
+impl PresenceState {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Mining, Self::Silent, Self::Disconnected];
+
+    /// Whether it counts as online.
+    pub const fn is_online(self) -> bool {
+        matches!(self, Self::Waiting | Self::Mining)
+    }
+
+    /// Its name in the API.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Mining => "mining",
+            Self::Silent => "silent",
+            Self::Disconnected => "disconnected",
+        }
+    }
 }

@@ -151,9 +151,9 @@ fn admin(config: &Config) -> AdminOptions {
         server_location: config.branding.server_location.clone(),
         fiat_currency: config.branding.fiat_currency.clone(),
         public_url: config.server.status_public_url.clone().unwrap_or_default(),
-        public_reads: true,
+        public_reads: config.server.public_reads,
         version: env!("CARGO_PKG_VERSION"),
-        worker_metrics: false,
+        worker_metrics: config.server.worker_metrics,
         trust_proxy_headers: config.server.trust_proxy_headers,
     }
 }

@@ -231,6 +231,10 @@ impl Pool {
         let refused = self.refused.look(counters, connections_max, self.clock.now().instant);
         refused.iter().for_each(|sentence| tracing::warn!("{sentence}"));
         snapshot.runtime = self.measures.snapshot();
+        snapshot.runtime.connections_accepted = counters.accepted;
+        snapshot.runtime.connections_over_cap = counters.over_cap;
+        snapshot.runtime.accept_failures = counters.accept_failures;
+        snapshot.runtime.admin_messages_dropped = self.publisher.dropped();
         snapshot.runtime.store_lag_seconds = self.pending.lag(self.clock.now().instant).as_secs_f64();
         snapshot.runtime.store_rows_dropped = self.pending.rows_dropped();
         snapshot.runtime.store_commit_seconds = measure::commits(&self.pending.commits());

@@ -5,7 +5,7 @@ use bevy_ecs::world::World;
 use warppool_components::block::BlockState;
 use warppool_components::inbox::Now;
 use warppool_components::limits::SHARES_PER_TICK_MAX;
-use warppool_components::record::{BlockRow, Restored, WorkerRow};
+use warppool_components::record::{BlockRow, PoolTotalsRow, Restored, WorkerRow};
 use warppool_components::settings::{Payee, Settings};
 use warppool_components::share::{ShareClaim, ShareHash, ShareOrigin, ShareVerdict, ShareWork};
 use warppool_components::units::{Difficulty, Hash256, Target};
@@ -68,7 +68,12 @@ fn spawn_share_rows(world: &mut World) {
 }
 
 fn restore(world: &mut World, restored: Restored, now: Now) {
-    let mut totals = PoolTotals {
+    let sums = pool_sums(&restored);
+    let totals = PoolTotals {
+        accepted: sums.accepted,
+        accepted_difficulty: sums.accepted_difficulty,
+        rejected: sums.rejected,
+        best_ever: sums.best_ever,
         blocks_found: restored.blocks_found,
         hashrate: windows::start(now.instant),
         started_at: now.unix,
@@ -76,10 +81,6 @@ fn restore(world: &mut World, restored: Restored, now: Now) {
     };
     let mut index = WorkerIndex { id_max: restored.worker_id_max, ..WorkerIndex::default() };
     for row in restored.workers {
-        totals.accepted += row.accepted;
-        totals.accepted_difficulty += row.accepted_difficulty;
-        totals.best_ever = totals.best_ever.max(row.best_ever);
-        totals.rejected.iter_mut().zip(row.rejected).for_each(|(sum, count)| *sum += count);
         index.id_max = index.id_max.max(row.id.0);
         let identity = worker_identity(world, &row);
         let label = identity.label.clone();
@@ -92,6 +93,25 @@ fn restore(world: &mut World, restored: Restored, now: Now) {
     }
     world.insert_resource(totals);
     world.insert_resource(index);
+}
+
+/// Sums of the pool: as they were saved, but no less than what the workers add up to, because an earlier version of
+/// the program, which does not save sums, may have run since.
+fn pool_sums(restored: &Restored) -> PoolTotalsRow {
+    let mut sums = restored.workers.iter().fold(PoolTotalsRow::default(), |mut sums, row| {
+        sums.accepted += row.accepted;
+        sums.accepted_difficulty += row.accepted_difficulty;
+        sums.best_ever = sums.best_ever.max(row.best_ever);
+        sums.rejected.iter_mut().zip(row.rejected).for_each(|(sum, count)| *sum += count);
+        sums
+    });
+    if let Some(saved) = &restored.totals {
+        sums.accepted = sums.accepted.max(saved.accepted);
+        sums.accepted_difficulty = sums.accepted_difficulty.max(saved.accepted_difficulty);
+        sums.best_ever = sums.best_ever.max(saved.best_ever);
+        sums.rejected.iter_mut().zip(saved.rejected).for_each(|(sum, count)| *sum = count.max(*sum));
+    }
+    sums
 }
 
 fn worker_identity(world: &World, row: &WorkerRow) -> WorkerIdentity {
@@ -131,5 +151,6 @@ fn presence(row: WorkerRow) -> WorkerPresence {
         difficulty: row.difficulty.and_then(|difficulty| Difficulty::new(difficulty).ok()),
         hashes_per_second: row.hashes_per_second,
         unsaved: false,
+        ..WorkerPresence::default()
     }
 }

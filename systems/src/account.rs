@@ -1,21 +1,27 @@
 //! Ninth: who is credited with what.
 
-use crate::resources::{LiveShares, Moment, PoolTotals, Unsaved};
+use crate::presence;
+use crate::resources::{JobBoard, LiveShares, Moment, PoolTotals, Unsaved};
 use crate::windows;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
+use warppool_components::inbox::Now;
 use warppool_components::record::ShareRow;
 use warppool_components::reject::Reject;
 use warppool_components::share::{ShareVerdict, ShareWork};
 use warppool_components::units::UnixTime;
-use warppool_components::worker::{Hashrate, WorkerId, WorkerIdentity, WorkerPresence, WorkerTotals};
+use warppool_components::worker::{Hashrate, TipLatency, WorkerId, WorkerIdentity, WorkerPresence, WorkerTotals};
 
 type Worker = (&'static WorkerIdentity, &'static mut WorkerTotals, &'static mut Hashrate, &'static mut WorkerPresence);
+
+/// Tips that the mean latency of a worker stands for.
+const TIPS_OF_MEAN: f64 = 8.0;
 
 /// Adds this tick's verdicts to their workers and to the pool, and notes them for the store.
 pub fn account(
     moment: Res<Moment>,
     live: Res<LiveShares>,
+    board: Res<JobBoard>,
     rows: Query<(&ShareWork, &ShareVerdict)>,
     mut workers: Query<Worker>,
     mut totals: ResMut<PoolTotals>,
@@ -24,13 +30,14 @@ pub fn account(
     if live.0 == 0 {
         return;
     }
-    let now = moment.0.unix;
+    let now = moment.0;
     let mut columns = rows.contiguous_iter().expect("share components are stored in tables");
     let (works, verdicts) = columns.next().expect("the share rows are spawned at start");
     for (work, verdict) in works[..live.0].iter().zip(verdicts) {
         count(&mut totals, work, verdict);
         if let Some(worker) = work.worker {
-            credit(&mut workers, worker, work, verdict, now, &mut unsaved);
+            let tip = credit(&mut workers, worker, work, verdict, now, &board, &mut unsaved);
+            tip.into_iter().for_each(|seconds| totals.tip_latencies.count(seconds));
         }
     }
 }
@@ -50,16 +57,19 @@ fn count(totals: &mut PoolTotals, work: &ShareWork, verdict: &ShareVerdict) {
     windows::add(&mut totals.hashrate, work.difficulty);
 }
 
+/// Gives the seconds from the tip to this share when it is the worker's first on it.
 fn credit(
     workers: &mut Query<Worker>,
     entity: Entity,
     work: &ShareWork,
     verdict: &ShareVerdict,
-    now: UnixTime,
+    now: Now,
+    board: &JobBoard,
     unsaved: &mut Unsaved,
-) {
-    let Ok((identity, mut totals, mut rate, mut presence)) = workers.get_mut(entity) else { return };
-    presence.last_seen = now;
+) -> Option<f64> {
+    let (identity, mut totals, mut rate, mut presence) = workers.get_mut(entity).ok()?;
+    presence.last_seen = now.unix;
+    let mut tip_latency = None;
     match verdict.reject {
         Some(reject) => totals.rejected[reject.index()] += 1,
         None => {
@@ -67,15 +77,31 @@ fn credit(
             totals.accepted_difficulty += work.difficulty.value();
             totals.best_now = totals.best_now.max(verdict.reached);
             totals.best_ever = totals.best_ever.max(verdict.reached);
-            totals.last_share_at = Some(now);
+            totals.last_share_at = Some(now.unix);
             windows::add(&mut rate, work.difficulty);
+            tip_latency = first_on_tip(&mut presence, board, now);
         }
     }
+    presence::hear(&mut presence, verdict.reject.is_none().then_some(work.difficulty), now.instant);
     if !presence.unsaved {
         presence.unsaved = true;
         unsaved.workers.push(entity);
     }
-    unsaved.shares.push(row(identity.id, work, verdict, now));
+    unsaved.shares.push(row(identity.id, work, verdict, now.unix));
+    tip_latency
+}
+
+/// A credited share is one on the present tip. It is timed when the worker was there before the tip was.
+fn first_on_tip(presence: &mut WorkerPresence, board: &JobBoard, now: Now) -> Option<f64> {
+    if std::mem::replace(&mut presence.tip_seen, board.tip) == board.tip {
+        return None;
+    }
+    presence.rhythm.working_since.filter(|since| *since < board.tip_at)?;
+    let seconds = now.instant.since(board.tip_at).as_secs_f64();
+    let before = presence.tip_latency.map_or(seconds, |latency| latency.mean_seconds);
+    let mean_seconds = before + (seconds - before) * TIPS_OF_MEAN.recip();
+    presence.tip_latency = Some(TipLatency { last_seconds: seconds, mean_seconds });
+    Some(seconds)
 }
 
 fn row(worker: WorkerId, work: &ShareWork, verdict: &ShareVerdict, at: UnixTime) -> ShareRow {

@@ -225,8 +225,7 @@ fn leave(world: &mut World, worker: Entity, now: Now, reason: CloseReason) {
     let Some(label) = world.get::<WorkerIdentity>(worker).map(|identity| identity.label.clone()) else { return };
     if offline {
         world.resource_mut::<WorkerIndex>().grown = true;
-        let mut outgoing = world.resource_mut::<Outgoing>();
-        outgoing.notice(NoticeLevel::Info, format!("worker {label} left: {}", reason.label()));
-        outgoing.0.events.push(PoolEvent { at: now.unix, kind: PoolEventKind::WorkerDown { worker: label } });
+        let text = format!("worker {label} left: {}", reason.label());
+        world.resource_mut::<Outgoing>().notice(NoticeLevel::Info, text);
     }
 }

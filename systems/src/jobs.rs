@@ -65,7 +65,7 @@ fn may_refresh(view: &NodeView) -> bool {
 
 fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) {
     let tag = coinbase::tag_text(&world.resource::<Policy>().0.pool_tag);
-    let (id, tip) = number_job(world, template, clean);
+    let (id, tip) = number_job(world, now, template, clean);
     let prefix = coinbase::prefix(template, id, &tag);
     let (midstate, tail) = Midstate::new(&prefix);
     let start = CoinbaseStart { midstate, tail: tail.to_vec() };
@@ -96,12 +96,13 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
     world.resource_mut::<Outgoing>().0.events.push(PoolEvent { at: now.unix, kind });
 }
 
-fn number_job(world: &mut World, template: &Template, clean: bool) -> (JobId, TipNumber) {
+fn number_job(world: &mut World, now: Now, template: &Template, clean: bool) -> (JobId, TipNumber) {
     let mut board = world.resource_mut::<JobBoard>();
     board.newest = JobId(board.newest.0 + 1);
     if clean {
         board.tip = TipNumber(board.tip.0 + 1);
         board.tip_hash = Some(template.previous_block);
+        board.tip_at = now.instant;
     }
     (board.newest, board.tip)
 }

@@ -4,7 +4,8 @@
 //!
 //! A system is a function over the world. None reads a clock, opens a socket, touches a disk or draws a random
 //! number: all of that came in with the inbox, all effects go out with the outbox. `engine::schedule` says which
-//! runs when. Beside them stand the pure parts they are made of: `coinbase`, `identity`, `sha256d`, `windows`.
+//! runs when. Beside them stand the pure parts they are made of: `coinbase`, `identity`, `sha256d`, `windows`,
+//! `presence`.
 
 #![deny(unsafe_code)]
 
@@ -28,6 +29,7 @@ pub mod device_class;
 pub mod extranonces;
 pub mod identity;
 pub mod payees;
+pub mod presence;
 pub mod resources;
 pub mod sha256d;
 pub mod share_set;

@@ -1,11 +1,11 @@
 //! Twelfth: what the store is to keep.
 //!
-//! Shares and the rows of their workers go together, some fifty milliseconds after the first of them, so that
+//! Shares, the rows of their workers and the sums of the pool go together, some fifty milliseconds after the first of them, so that
 //! the store's sums agree with its workers whenever the machine stops.
 
-use crate::resources::{Deadlines, Moment, Outgoing, PERSIST_INTERVAL, Stopping, Unsaved};
+use crate::resources::{Deadlines, Moment, Outgoing, PERSIST_INTERVAL, PoolTotals, Stopping, Unsaved};
 use bevy_ecs::system::{Query, Res, ResMut};
-use warppool_components::record::WorkerRow;
+use warppool_components::record::{PoolTotalsRow, WorkerRow};
 use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
 
 type Worker = (&'static WorkerIdentity, &'static WorkerTotals, &'static mut WorkerPresence);
@@ -14,12 +14,13 @@ type Worker = (&'static WorkerIdentity, &'static WorkerTotals, &'static mut Work
 pub fn persist(
     moment: Res<Moment>,
     stopping: Res<Stopping>,
+    totals: Res<PoolTotals>,
     mut deadlines: ResMut<Deadlines>,
     mut unsaved: ResMut<Unsaved>,
     mut workers: Query<Worker>,
     mut outgoing: ResMut<Outgoing>,
 ) {
-    if unsaved.shares.is_empty() && unsaved.workers.is_empty() {
+    if unsaved.shares.is_empty() && unsaved.workers.is_empty() && !stopping.0 {
         return;
     }
     let now = moment.0.instant;
@@ -30,10 +31,20 @@ pub fn persist(
     deadlines.persist_at = None;
     let records = &mut outgoing.0.records;
     records.shares.append(&mut unsaved.shares);
+    records.totals = Some(Box::new(pool_row(&totals)));
     for entity in unsaved.workers.drain(..) {
         let Ok((identity, totals, mut presence)) = workers.get_mut(entity) else { continue };
         presence.unsaved = false;
         records.workers.push(row(identity, totals, &presence));
+    }
+}
+
+fn pool_row(totals: &PoolTotals) -> PoolTotalsRow {
+    PoolTotalsRow {
+        accepted: totals.accepted,
+        accepted_difficulty: totals.accepted_difficulty,
+        rejected: totals.rejected,
+        best_ever: totals.best_ever,
     }
 }
 

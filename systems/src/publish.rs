@@ -1,6 +1,8 @@
 //! Thirteenth: a picture of the pool, when one is due, and the shares of the last second as one event.
 
 use crate::coinbase;
+use crate::payees::Payees;
+use crate::presence::{self, Work};
 use crate::resources::{
     ConnectionIndex, Deadlines, JobBoard, Moment, NodeView, Outgoing, Policy, PoolTotals, Stopping,
 };
@@ -12,16 +14,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::event::{PoolEvent, PoolEventKind};
-use warppool_components::job::{CoinbaseOutput, Job};
+use warppool_components::inbox::Now;
+use warppool_components::job::{CoinbaseOutput, Job, JobId};
 use warppool_components::limits::BLOCKS_IN_SNAPSHOT_MAX;
 use warppool_components::record::BlockRow;
 use warppool_components::settings::{Payee, Settings};
-use warppool_components::snapshot::{PoolSnapshot, RuntimeSnapshot, Snapshot, WorkerSnapshot};
-use warppool_components::units::{Difficulty, Instant};
+use warppool_components::snapshot::{
+    Hashrates, HistogramSnapshot, PoolSnapshot, RuntimeSnapshot, Snapshot, TIP_LATENCY_BOUNDS_SECONDS, WorkerSnapshot,
+};
+use warppool_components::units::Difficulty;
 use warppool_components::worker::{Hashrate, WorkerIdentity, WorkerPresence, WorkerTotals};
 
-type Worker = (Entity, WorkerColumns);
-type WorkerColumns = (&'static WorkerIdentity, &'static WorkerTotals, &'static mut Hashrate, &'static WorkerPresence);
+type Worker =
+    (Entity, &'static WorkerIdentity, &'static WorkerTotals, &'static mut Hashrate, &'static mut WorkerPresence);
 
 /// What a picture is made of.
 #[derive(SystemParam)]
@@ -30,6 +35,7 @@ pub struct Subject<'w, 's> {
     policy: Res<'w, Policy>,
     board: Res<'w, JobBoard>,
     node: Res<'w, NodeView>,
+    payees: Res<'w, Payees>,
     connections: Res<'w, ConnectionIndex>,
     stopping: Res<'w, Stopping>,
     totals: ResMut<'w, PoolTotals>,
@@ -58,9 +64,19 @@ pub fn publish(mut subject: Subject, mut deadlines: ResMut<Deadlines>, mut outgo
         runtime: RuntimeSnapshot::default(),
     };
     outgoing.0.snapshot = Some(Box::new(snapshot));
+    tell_who_came_and_went(&mut subject.workers, now, &mut outgoing);
     let (accepted, difficulty, rejected) = std::mem::take(&mut subject.totals.since_event);
     if accepted + rejected > 0 {
         let kind = PoolEventKind::SharesAccepted { accepted, difficulty, rejected };
+        outgoing.0.events.push(PoolEvent { at: now.unix, kind });
+    }
+}
+
+fn tell_who_came_and_went(workers: &mut Query<Worker>, now: Now, outgoing: &mut Outgoing) {
+    for (_, identity, _, _, mut presence) in workers {
+        let Some(is_up) = presence::news(&mut presence, now.instant) else { continue };
+        let worker = identity.label.clone();
+        let kind = if is_up { PoolEventKind::WorkerUp { worker } } else { PoolEventKind::WorkerDown { worker } };
         outgoing.0.events.push(PoolEvent { at: now.unix, kind });
     }
 }
@@ -77,10 +93,15 @@ fn pool(subject: &mut Subject, workers: &[WorkerSnapshot]) -> PoolSnapshot {
         best_ever: totals.best_ever,
         blocks_found: totals.blocks_found,
         connections_v1: subject.connections.len() as u32,
-        workers_online: workers.iter().filter(|worker| worker.connections > 0).count() as u32,
+        workers_online: workers.iter().filter(|worker| worker.presence.is_online()).count() as u32,
         authorized: totals.authorized,
         disconnected: totals.disconnected,
         notify_bytes: totals.notify_bytes,
+        tip_to_first_share_seconds: HistogramSnapshot {
+            bounds: TIP_LATENCY_BOUNDS_SECONDS.to_vec(),
+            counts: totals.tip_latencies.counts.to_vec(),
+            sum: totals.tip_latencies.sum_seconds,
+        },
     }
 }
 
@@ -89,46 +110,58 @@ fn workers(subject: &mut Subject) -> Vec<WorkerSnapshot> {
     let job = subject.board.latest().and_then(|entity| subject.jobs.get(entity).ok());
     let settings = &subject.policy.0;
     let mut outputs = Outputs { job, settings, last: None };
-    let in_force = in_force(&subject.channels);
-    let mut workers: Vec<WorkerSnapshot> = subject
-        .workers
-        .iter_mut()
-        .map(|(entity, worker)| {
-            let difficulty = in_force.get(&entity).copied();
-            picture(worker, difficulty, now, &mut outputs)
-        })
-        .collect();
+    let assigned = assigned(&subject.channels, subject.board.newest);
+    let mut workers = Vec::with_capacity(assigned.len());
+    for (entity, identity, totals, mut rate, mut presence) in &mut subject.workers {
+        let assignment = assigned.get(&entity);
+        presence::watch(&mut presence, assignment.map(|assignment| &assignment.work), now);
+        let payee = assignment.and_then(|assignment| assignment.payee).map(|index| subject.payees.payee(index));
+        let picture = WorkerSnapshot {
+            hashrates: windows::rates(&mut rate, now),
+            expected_share_seconds: assignment.and_then(|it| presence::expected_seconds(&presence, &it.work, now)),
+            quiet_seconds: presence.rhythm.heard_at.map(|heard_at| now.since(heard_at).as_secs_f64()),
+            outputs: outputs.of(payee.unwrap_or(&identity.payee)),
+            ..picture(identity, totals, &presence, assignment.map(|assignment| assignment.work.difficulty))
+        };
+        workers.push(picture);
+    }
     workers.sort_by(|one, other| {
-        let online = (other.connections > 0).cmp(&(one.connections > 0));
+        let online = other.presence.is_online().cmp(&one.presence.is_online());
         online.then(other.hashrates[1].total_cmp(&one.hashrates[1])).then(one.id.cmp(&other.id))
     });
     workers
 }
 
-/// The difficulty of each worker's hardest channel.
-fn in_force(channels: &Query<(&Channel, &Vardiff)>) -> HashMap<Entity, Difficulty> {
-    let mut in_force: HashMap<Entity, Difficulty> = HashMap::new();
-    for (channel, vardiff) in channels {
-        for (_, worker) in &channel.submitters {
-            let hardest = in_force.entry(*worker).or_insert(vardiff.in_force);
-            if vardiff.in_force > *hardest {
-                *hardest = vardiff.in_force;
-            }
-        }
-    }
-    in_force
+/// What a worker has been given on its hardest channel.
+struct Assignment {
+    work: Work,
+    payee: Option<u32>,
 }
 
+/// The work of every worker that has some.
+fn assigned(channels: &Query<(&Channel, &Vardiff)>, newest: JobId) -> HashMap<Entity, Assignment> {
+    let mut assigned: HashMap<Entity, Assignment> = HashMap::new();
+    for (channel, vardiff) in channels.iter().filter(|(channel, _)| channel.first_job.is_some()) {
+        for (_, worker) in &channel.submitters {
+            let is_hardest = |known: &Assignment| known.work.difficulty >= vardiff.in_force;
+            if assigned.get(worker).is_some_and(is_hardest) {
+                continue;
+            }
+            // A pinned difficulty was chosen by somebody else for reasons of their own.
+            let aimed_seconds = (!vardiff.pinned).then_some(vardiff.seconds_per_share);
+            let work = Work { difficulty: vardiff.in_force, aimed_seconds };
+            assigned.insert(*worker, Assignment { work, payee: channel.payout_of(newest) });
+        }
+    }
+    assigned
+}
+
+/// What does not depend on the moment.
 fn picture(
-    (identity, totals, mut rate, presence): (
-        &WorkerIdentity,
-        &WorkerTotals,
-        bevy_ecs::change_detection::Mut<Hashrate>,
-        &WorkerPresence,
-    ),
+    identity: &WorkerIdentity,
+    totals: &WorkerTotals,
+    presence: &WorkerPresence,
     in_force: Option<Difficulty>,
-    now: Instant,
-    outputs: &mut Outputs,
 ) -> WorkerSnapshot {
     WorkerSnapshot {
         id: identity.id,
@@ -138,7 +171,11 @@ fn picture(
         user_agent: presence.user_agent.clone(),
         device_class: presence.device_class.clone(),
         connections: presence.connections,
-        hashrates: windows::rates(&mut rate, now),
+        presence: presence::state(presence),
+        expected_share_seconds: None,
+        quiet_seconds: None,
+        tip_latency: presence.tip_latency,
+        hashrates: Hashrates::default(),
         accepted: totals.accepted,
         accepted_difficulty: totals.accepted_difficulty,
         rejected: totals.rejected,
@@ -149,7 +186,7 @@ fn picture(
         last_seen: presence.last_seen,
         last_share_at: totals.last_share_at,
         blocks_found: totals.blocks_found,
-        outputs: outputs.of(&identity.payee),
+        outputs: Arc::default(),
     }
 }
 

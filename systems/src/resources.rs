@@ -14,7 +14,7 @@ use warppool_components::outbox::{Notice, NoticeLevel, Outbox};
 use warppool_components::record::ShareRow;
 use warppool_components::reject::RejectCounts;
 use warppool_components::settings::Settings;
-use warppool_components::snapshot::JobSnapshot;
+use warppool_components::snapshot::{JobSnapshot, TIP_LATENCY_BOUNDS_SECONDS};
 use warppool_components::template::Template;
 use warppool_components::units::{Hash256, Instant, UnixTime};
 use warppool_components::worker::Hashrate;
@@ -183,6 +183,8 @@ pub struct JobBoard {
     pub tip: TipNumber,
     /// What that tip is.
     pub tip_hash: Option<Hash256>,
+    /// When its first job was made.
+    pub tip_at: Instant,
     /// The latest template; a job of it may not have been made yet.
     pub template: Option<Arc<Template>>,
     /// The template came after the latest job.
@@ -244,10 +246,30 @@ pub struct PoolTotals {
     pub disconnected: u64,
     /// Bytes of notifications since the start.
     pub notify_bytes: u64,
+    /// From a new tip to each worker's first credited share on it.
+    pub tip_latencies: TipLatencies,
     /// When the pool started.
     pub started_at: UnixTime,
     /// Shares since the last `SharesAccepted` event: credited, their difficulty, refused.
     pub since_event: (u64, f64, u64),
+}
+
+/// Counts of latencies below [`TIP_LATENCY_BOUNDS_SECONDS`], and one more for what exceeds all.
+#[derive(Clone, Debug, Default)]
+pub struct TipLatencies {
+    /// Latencies in each bucket.
+    pub counts: [u64; TIP_LATENCY_BOUNDS_SECONDS.len() + 1],
+    /// Their sum in seconds.
+    pub sum_seconds: f64,
+}
+
+impl TipLatencies {
+    /// Counts one.
+    pub fn count(&mut self, seconds: f64) {
+        let place = TIP_LATENCY_BOUNDS_SECONDS.iter().position(|bound| seconds <= *bound);
+        self.counts[place.unwrap_or(TIP_LATENCY_BOUNDS_SECONDS.len())] += 1;
+        self.sum_seconds += seconds;
+    }
 }
 
 /// What is known of the nodes.

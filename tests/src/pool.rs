@@ -14,7 +14,7 @@ use warppool_components::event::PoolEvent;
 use warppool_components::inbox::{Closed, Command, Inbox, Now, Opened};
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_components::outbox::{Body, Outbox};
-use warppool_components::record::{Restored, ShareRow, WorkerRow};
+use warppool_components::record::{PoolTotalsRow, Restored, ShareRow, WorkerRow};
 use warppool_components::settings::{Network, PayoutSettings, Settings, VardiffSettings};
 use warppool_components::snapshot::Snapshot;
 use warppool_components::template::Template;
@@ -48,6 +48,8 @@ pub struct Pool {
     pub shares: Vec<ShareRow>,
     /// Worker rows for the store, in order; later ones replace earlier ones.
     pub workers: Vec<WorkerRow>,
+    /// The latest sums of the pool for the store.
+    pub totals: Option<PoolTotalsRow>,
     /// The latest snapshot.
     pub snapshot: Option<Box<Snapshot>>,
     /// Events, in order.
@@ -146,6 +148,7 @@ impl Pool {
             blocks: Vec::new(),
             shares: Vec::new(),
             workers: Vec::new(),
+            totals: None,
             snapshot: None,
             events: Vec::new(),
             writes: Vec::new(),
@@ -255,6 +258,7 @@ impl Pool {
         self.blocks.extend(self.outbox.blocks.iter().cloned());
         self.shares.extend(self.outbox.records.shares.iter().copied());
         self.workers.extend(self.outbox.records.workers.iter().cloned());
+        self.totals = self.outbox.records.totals.as_deref().copied().or(self.totals);
         self.events.extend(self.outbox.events.iter().cloned());
         self.snapshot = self.outbox.snapshot.take().or(self.snapshot.take());
         self.wake_at = self.outbox.wake_at;

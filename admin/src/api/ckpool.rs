@@ -7,9 +7,7 @@ use serde::Serialize;
 use std::collections::HashSet;
 use warppool_components::snapshot::{Hashrates, Snapshot, WorkerSnapshot};
 use warppool_components::units::Difficulty;
-
-/// Seconds without a share after which ckpool calls a worker idle.
-const IDLE_SECONDS: u64 = 600;
+use warppool_components::worker::PresenceState;
 
 /// Answer of `/users/{address}`.
 #[derive(Serialize)]
@@ -77,7 +75,7 @@ pub(crate) fn user<'a>(snapshot: &'a Snapshot, address: &str) -> Result<User<'a>
     Ok(User {
         rates: Rates::new(hashrates),
         lastshare: workers.iter().map(|worker| last_share(worker)).max().unwrap_or(0),
-        workers: workers.iter().filter(|worker| worker.connections > 0).count(),
+        workers: workers.iter().filter(|worker| worker.presence.is_online()).count(),
         shares: workers.iter().map(|worker| finite(worker.accepted_difficulty)).sum::<f64>() as u64,
         bestshare: best(|worker| worker.best_now),
         bestever: best(|worker| worker.best_ever) as u64,
@@ -150,15 +148,15 @@ pub(crate) fn status(snapshot: &Snapshot) -> Vec<u8> {
 }
 
 fn counts(snapshot: &Snapshot) -> Counts {
-    let online = || snapshot.workers.iter().filter(|worker| worker.connections > 0);
-    let now = snapshot.at.seconds();
+    let online = || snapshot.workers.iter().filter(|worker| worker.presence.is_online());
+    let count = |state| snapshot.workers.iter().filter(|worker| worker.presence == state).count();
     Counts {
         runtime: super::age_seconds(snapshot.at, snapshot.started_at),
-        lastupdate: now,
+        lastupdate: snapshot.at.seconds(),
         users: online().map(|worker| &*worker.address).collect::<HashSet<_>>().len(),
         workers: snapshot.pool.workers_online,
-        idle: online().filter(|worker| now.saturating_sub(last_share(worker)) > IDLE_SECONDS).count(),
-        disconnected: snapshot.workers.len() - online().count(),
+        idle: count(PresenceState::Silent),
+        disconnected: count(PresenceState::Disconnected),
     }
 }
 

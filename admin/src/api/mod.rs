@@ -70,9 +70,27 @@ impl SharesJson {
     }
 }
 
+/// What the finder of a block would get of it, and at which address.
+#[derive(serde::Serialize)]
+pub(crate) struct ReceiptJson<'a> {
+    address: &'a str,
+    sats: u64,
+    percent: f64,
+}
+
+impl<'a> ReceiptJson<'a> {
+    /// `None` when there is no job, or nobody would be paid.
+    fn new(outputs: &'a [CoinbaseOutput]) -> Option<Self> {
+        let miner = outputs.iter().find(|output| output.role == "miner")?;
+        let total = outputs.iter().map(|output| output.value.0).sum();
+        Some(Self { address: &miner.address, sats: miner.value.0, percent: percent(miner.value, total) })
+    }
+}
+
 /// What a coinbase pays to whom.
 #[derive(serde::Serialize)]
 pub(crate) struct PayoutJson<'a> {
+    miner_address: Option<&'a str>,
     miner_sats: u64,
     miner_percent: f64,
     outputs: Vec<OutputJson<'a>>,
@@ -90,7 +108,7 @@ struct OutputJson<'a> {
 impl<'a> PayoutJson<'a> {
     fn new(outputs: &'a [CoinbaseOutput]) -> Self {
         let total: u64 = outputs.iter().map(|output| output.value.0).sum();
-        let miner = outputs.iter().filter(|output| output.role == "miner").map(|output| output.value.0).sum();
+        let receipt = ReceiptJson::new(outputs);
         let outputs = outputs.iter().map(|output| OutputJson {
             role: output.role,
             address: Some(&*output.address).filter(|address| !address.is_empty()),
@@ -98,7 +116,12 @@ impl<'a> PayoutJson<'a> {
             value_sats: output.value.0,
             percent: percent(output.value, total),
         });
-        Self { miner_sats: miner, miner_percent: percent(Sats(miner), total), outputs: outputs.collect() }
+        Self {
+            miner_address: receipt.as_ref().map(|receipt| receipt.address),
+            miner_sats: receipt.as_ref().map_or(0, |receipt| receipt.sats),
+            miner_percent: receipt.as_ref().map_or(0.0, |receipt| receipt.percent),
+            outputs: outputs.collect(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/api/workers` and `/api/workers/{name}`.
 
-use super::{HashratesJson, OddsJson, PayoutJson, SharesJson, finite, hex, network_difficulty};
+use super::{HashratesJson, OddsJson, PayoutJson, ReceiptJson, SharesJson, finite, hex, network_difficulty};
 use crate::problem::{Problem, shortened};
 use crate::query::Query;
 use serde::Serialize;
@@ -139,7 +139,9 @@ impl Sort {
         let bits = |value: f64| finite(value).max(0.0).to_bits();
         let number = match self.column {
             Column::Name => return Place::Name(worker.label.to_string()),
-            Column::Hashrate => u64::from(worker.connections > 0) << 63 | bits(worker.hashrates[super::ODDS_WINDOW]),
+            Column::Hashrate => {
+                u64::from(worker.presence.is_online()) << 63 | bits(worker.hashrates[super::ODDS_WINDOW])
+            }
             Column::BestShare => bits(worker.best_ever),
             Column::Shares => worker.accepted,
             Column::Rejected => worker.rejected.iter().sum(),
@@ -200,7 +202,11 @@ pub(crate) struct WorkerJson<'a> {
     user_agent: &'a str,
     device_class: Option<&'a str>,
     online: bool,
+    presence: &'static str,
     connections: u32,
+    expected_share_seconds: Option<f64>,
+    quiet_seconds: Option<f64>,
+    tip_latency: Option<TipLatencyJson>,
     hashrates: HashratesJson,
     shares: SharesJson,
     best_share: BestShare,
@@ -209,6 +215,13 @@ pub(crate) struct WorkerJson<'a> {
     last_seen: u64,
     last_share_at: Option<u64>,
     blocks_found: u32,
+    block_pays: Option<ReceiptJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct TipLatencyJson {
+    last_seconds: f64,
+    mean_seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -225,8 +238,15 @@ impl<'a> WorkerJson<'a> {
             worker_name: &worker.name,
             user_agent: &worker.user_agent,
             device_class: Some(&*worker.device_class).filter(|class| !class.is_empty()),
-            online: worker.connections > 0,
+            online: worker.presence.is_online(),
+            presence: worker.presence.label(),
             connections: worker.connections,
+            expected_share_seconds: worker.expected_share_seconds.map(finite),
+            quiet_seconds: worker.quiet_seconds.map(finite),
+            tip_latency: worker.tip_latency.map(|latency| TipLatencyJson {
+                last_seconds: finite(latency.last_seconds),
+                mean_seconds: finite(latency.mean_seconds),
+            }),
             hashrates: HashratesJson(worker.hashrates),
             shares: SharesJson::new(worker.accepted, worker.accepted_difficulty, worker.rejected),
             best_share: BestShare { now: finite(worker.best_now), ever: finite(worker.best_ever) },
@@ -235,6 +255,7 @@ impl<'a> WorkerJson<'a> {
             last_seen: worker.last_seen.seconds(),
             last_share_at: worker.last_share_at.map(|at| at.seconds()),
             blocks_found: worker.blocks_found,
+            block_pays: ReceiptJson::new(&worker.outputs),
         }
     }
 }

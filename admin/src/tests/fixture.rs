@@ -21,7 +21,7 @@ use warppool_components::snapshot::{
 };
 use warppool_components::template::TemplateKind;
 use warppool_components::units::{Hash256, Sats, UnixTime};
-use warppool_components::worker::WorkerId;
+use warppool_components::worker::{PresenceState, TipLatency, WorkerId};
 
 pub(super) const NOW: UnixTime = UnixTime::from_seconds(1_763_688_000);
 pub(super) const WORKER: &str = "bc1qexample.rig1";
@@ -188,6 +188,7 @@ pub(super) fn snapshot() -> Snapshot {
             authorized: 12,
             disconnected: 8,
             notify_bytes: 123_456,
+            tip_to_first_share_seconds: HistogramSnapshot { bounds: vec![1.0, 10.0], counts: vec![1, 2, 1], sum: 42.5 },
         },
         workers: vec![
             worker(1, "bc1qexample", "rig1", 1.2e12, 2),
@@ -211,6 +212,10 @@ pub(super) fn worker(id: u32, address: &str, name: &str, hashes: f64, connection
         user_agent: "bitaxe/BM1370".into(),
         device_class: "bitaxe".into(),
         connections,
+        presence: if connections > 0 { PresenceState::Mining } else { PresenceState::Disconnected },
+        expected_share_seconds: Some(14.5),
+        quiet_seconds: Some(5.25),
+        tip_latency: Some(TipLatency { last_seconds: 4.5, mean_seconds: 12.25 }),
         hashrates: [hashes; 7],
         accepted: 412_345,
         accepted_difficulty: 48_765_432.5,
@@ -292,6 +297,10 @@ fn runtime() -> RuntimeSnapshot {
         tick_seconds: histogram.clone(),
         store_commit_seconds: histogram,
         store_lag_seconds: 0.125,
+        connections_accepted: 31,
+        connections_over_cap: 7,
+        accept_failures: 2,
+        admin_messages_dropped: 3,
         listeners: vec!["[::]:3333".into()],
         profile: "small".into(),
         ..RuntimeSnapshot::default()

@@ -8,7 +8,7 @@ use warppool_components::limits::WORKER_METRICS_MAX;
 use warppool_components::snapshot::Snapshot;
 
 /// Names of the handbook and ours, with their types.
-const EXPECTED: [(&str, &str); 29] = [
+const EXPECTED: [(&str, &str); 33] = [
     ("warppool_blocks_found_total", "counter"),
     ("warppool_shares_accepted_total", "counter"),
     ("warppool_shares_rejected_total", "counter"),
@@ -38,6 +38,10 @@ const EXPECTED: [(&str, &str); 29] = [
     ("warppool_best_share_difficulty", "gauge"),
     ("warppool_node_up", "gauge"),
     ("warppool_template_age_seconds", "gauge"),
+    ("warppool_tip_to_first_share_seconds", "histogram"),
+    ("warppool_connections_accepted_total", "counter"),
+    ("warppool_connections_refused_total", "counter"),
+    ("warppool_admin_messages_dropped_total", "counter"),
 ];
 
 #[derive(Default)]
@@ -124,6 +128,11 @@ fn the_exposition_has_every_name_with_its_type() {
         ("warppool_build_info{brand=\"WarpPool\",profile=\"small\",chain=\"main\",version=\"0.1.0\"}", 1.0),
         ("warppool_template_age_seconds", 10.0),
         ("warppool_current_job_coinbase_value_sats", 314_250_000.0),
+        ("warppool_tip_to_first_share_seconds_bucket{le=\"10\"}", 3.0),
+        ("warppool_connections_accepted_total", 31.0),
+        ("warppool_connections_refused_total{reason=\"over_cap\"}", 7.0),
+        ("warppool_connections_refused_total{reason=\"accept_failed\"}", 2.0),
+        ("warppool_admin_messages_dropped_total", 3.0),
     ] {
         assert_eq!(found.samples.get(series), Some(&value), "{series}");
     }

@@ -13,6 +13,7 @@ use warppool_components::node::NodeHealth;
 use warppool_components::settings::Network;
 use warppool_components::snapshot::Snapshot;
 use warppool_components::units::UnixTime;
+use warppool_components::worker::PresenceState;
 
 fn server_with(options: AdminOptions) -> Server {
     Server::with(options, Bounds::default(), Arc::default(), Files::default())
@@ -141,7 +142,55 @@ fn a_worker_is_told_what_it_would_get() {
     let total: u64 = outputs.iter().filter_map(|output| output["value_sats"].as_u64()).sum();
     assert_eq!(total, 314_250_000);
     assert_eq!(outputs[2]["address"], Value::Null);
-    assert_eq!(server.json("/api/jobs/current")["job"]["subsidy_sats"], 312_500_000);
+    assert_eq!(payout["miner_address"], "bc1qexample");
+    let listed = &server.json("/api/workers?q=rig1")["workers"][0]["block_pays"];
+    assert_eq!(*listed, json!({ "address": "bc1qexample", "sats": 311_107_500, "percent": 99.0 }));
+}
+
+#[test]
+fn the_current_job_says_whom_a_block_would_pay() {
+    let (server, mut snapshot) = (Server::new(), snapshot());
+    let outputs = snapshot.workers[1].outputs.iter().cloned().map(|mut output| {
+        if output.role == "miner" {
+            output.address = "bc1qother".into();
+        }
+        output
+    });
+    snapshot.workers[1].outputs = outputs.collect();
+    snapshot.workers.push(worker(4, "bc1qexample", "rig2", 1.0e12, 1));
+    server.show(snapshot);
+    let job = &server.json("/api/jobs/current")["job"];
+    assert_eq!((&job["subsidy_sats"], &job["coinbase"]["miner_address"]), (&json!(312_500_000), &json!("bc1qexample")));
+    // The worker that is not connected pays nobody.
+    let payee = |address: &str, workers: u32, hashes: f64| json!({ "address": address, "sats": 311_107_500, "percent": 99.0, "workers": workers, "hashes_per_second": hashes });
+    assert_eq!(job["payees"], json!([payee("bc1qexample", 2, 2.2e12), payee("bc1qother", 1, 1.0e12)]));
+}
+
+#[test]
+fn a_silent_worker_is_offline_everywhere_and_a_waiting_one_is_not() {
+    let (server, mut snapshot) = (Server::new(), snapshot());
+    snapshot.workers[0].presence = PresenceState::Silent;
+    snapshot.workers[1].presence = PresenceState::Waiting;
+    snapshot.pool.workers_online = 1;
+    server.show(snapshot);
+    let workers = server.json("/api/workers");
+    let shown = |place: usize| {
+        let worker = &workers["workers"][place];
+        (worker["name"].clone(), worker["presence"].clone(), worker["online"].clone())
+    };
+    assert_eq!(shown(0), (json!("bc1qother"), json!("waiting"), json!(true)));
+    assert_eq!(shown(2), (json!("bc1qexample.rig1"), json!("silent"), json!(false)));
+    assert_eq!(server.json("/users/bc1qexample")["workers"], 0);
+    let status = get(server.address, "/pool/pool.status");
+    assert!(status.text().contains("\"Users\":1,\"Workers\":1,\"Idle\":1,\"Disconnected\":1}"), "{}", status.text());
+    let metrics = get(server.address, "/metrics/workers");
+    for line in [
+        "warppool_worker_online{worker=\"bc1qexample.rig1\"} 0",
+        "warppool_worker_connections{worker=\"bc1qexample.rig1\"} 2",
+        "warppool_worker_online{worker=\"bc1qother\"} 1",
+    ] {
+        assert!(metrics.text().contains(line), "{line}");
+    }
 }
 
 #[test]

@@ -157,6 +157,10 @@ pub static KEYS: &[Key] = keys! {
     "server.trust_proxy_headers", Value("false"), Restart, server.trust_proxy_headers,
         "Believe X-Forwarded-For. Only behind a proxy of your own.";
     "server.cookie_secure", Value("false"), Restart, server.cookie_secure, "Cookies for HTTPS only.";
+    "server.public_reads", Value("true"), Restart, server.public_reads,
+        "Show figures to everybody. When false only health, /metrics and the dashboard's own files are answered, because there is no login yet.";
+    "server.worker_metrics", Value("false"), Restart, server.worker_metrics,
+        "Metrics of single workers at /metrics/workers, of the first 1000 by hash rate.";
 
     "stratum.stratum_tls_listen", Value("\"\""), Restart, stratum.stratum_tls_listen,
         "Stratum V1 over TLS. Empty: off. Needs tls_cert_path and tls_key_path.";

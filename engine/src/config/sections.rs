@@ -184,6 +184,8 @@ fn server(reader: &mut Reader) -> Server {
         status_public_url: reader.parsed_or_empty("server.status_public_url", public_url).flatten(),
         trust_proxy_headers: reader.boolean("server.trust_proxy_headers").unwrap_or(default.trust_proxy_headers),
         cookie_secure: reader.boolean("server.cookie_secure").unwrap_or(default.cookie_secure),
+        public_reads: reader.boolean("server.public_reads").unwrap_or(default.public_reads),
+        worker_metrics: reader.boolean("server.worker_metrics").unwrap_or(default.worker_metrics),
     }
 }
 

@@ -210,6 +210,10 @@ pub struct Server {
     pub trust_proxy_headers: bool,
     /// Whether cookies are for HTTPS only.
     pub cookie_secure: bool,
+    /// Whether figures can be read without login.
+    pub public_reads: bool,
+    /// Whether there are metrics of single workers.
+    pub worker_metrics: bool,
 }
 
 impl Default for Server {
@@ -221,6 +225,8 @@ impl Default for Server {
             status_public_url: None,
             trust_proxy_headers: false,
             cookie_secure: false,
+            public_reads: true,
+            worker_metrics: false,
         }
     }
 }

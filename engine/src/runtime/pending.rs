@@ -90,6 +90,7 @@ impl PendingRecords {
         batch.blocks.append(&mut records.blocks);
         batch.shares_dropped += records.shares_dropped + self.drop_oldest(&mut batch.shares);
         batch.workers = latest(batch.workers.into_iter().chain(records.workers));
+        batch.totals = records.totals.take().or(batch.totals);
         batch
     }
 

@@ -16,6 +16,7 @@ mod node_trouble;
 mod refusals;
 mod reload;
 mod restart;
+mod sums;
 mod surroundings;
 mod tips;
 

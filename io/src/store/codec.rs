@@ -1,4 +1,4 @@
-//! Workers and blocks as bytes: the only place that knows bincode.
+//! Workers, blocks and the pool's sums as bytes: the only place that knows bincode.
 //!
 //! A value is a version byte and then the fields of the structure of that version in order: integers of fixed
 //! width, little-endian; text and lists with a length of eight bytes; an option with one byte 0 or 1 before it.
@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use warppool_components::block::BlockState;
 use warppool_components::limits::STORE_TEXT_BYTES_MAX;
-use warppool_components::record::{BlockRow, WorkerRow};
+use warppool_components::record::{BlockRow, PoolTotalsRow, WorkerRow};
 use warppool_components::reject::{Reject, RejectCounts};
 use warppool_components::units::{Hash256, Sats, UnixTime};
 use warppool_components::worker::WorkerId;
 
 const WORKER_VERSION: u8 = 1;
 const BLOCK_VERSION: u8 = 1;
+const POOL_TOTALS_VERSION: u8 = 1;
 
 /// No row is longer; a length beyond it in a damaged value must not become an allocation.
 const ROW_BYTES_MAX: usize = 64 * 1024;
@@ -54,6 +55,36 @@ struct BlockV1<'a> {
     coinbase_value_sats: u64,
     share_difficulty: f64,
     network_difficulty: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PoolTotalsV1<'a> {
+    accepted: u64,
+    accepted_difficulty: f64,
+    rejected: Cow<'a, [u64]>,
+    best_ever: f64,
+}
+
+/// The sums of the pool.
+pub(super) fn encode_pool_totals(row: &PoolTotalsRow) -> Result<Vec<u8>, Malformed> {
+    let fields = PoolTotalsV1 {
+        accepted: row.accepted,
+        accepted_difficulty: row.accepted_difficulty,
+        rejected: Cow::Borrowed(&row.rejected),
+        best_ever: row.best_ever,
+    };
+    encode(POOL_TOTALS_VERSION, &fields)
+}
+
+/// The opposite of [`encode_pool_totals`].
+pub(super) fn decode_pool_totals(value: &[u8]) -> Result<PoolTotalsRow, Malformed> {
+    let fields: PoolTotalsV1<'static> = decode(POOL_TOTALS_VERSION, value)?;
+    Ok(PoolTotalsRow {
+        accepted: fields.accepted,
+        accepted_difficulty: fields.accepted_difficulty,
+        rejected: reject_counts(&fields.rejected)?,
+        best_ever: fields.best_ever,
+    })
 }
 
 /// A worker's row without its number, which is the key.

@@ -17,7 +17,9 @@ use super::restore;
 use super::retention;
 use super::saved_workers::SavedWorkers;
 use super::shared::Shared;
-use super::tables::{self, COMMIT_SEQUENCE, META, SETTINGS, SHARES, SHARES_DROPPED, WORKER_ID_MAX, WORKERS};
+use super::tables::{
+    self, COMMIT_SEQUENCE, META, POOL_TOTALS, SETTINGS, SHARES, SHARES_DROPPED, WORKER_ID_MAX, WORKERS,
+};
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use std::sync::Arc;
 use std::time::Instant;
@@ -165,7 +167,7 @@ impl Committer {
         write_workers(&transaction, part)?;
         write_settings(&transaction, part)?;
         let worker_id_max = self.worker_id_max.max(largest_worker_id(part));
-        write_meta(&transaction, sequence, worker_id_max, part.shares_dropped)?;
+        write_meta(&transaction, sequence, worker_id_max, part)?;
         transaction.commit()?;
         self.settle(sequence, worker_id_max, written);
         self.shared.histogram.record(started.elapsed());
@@ -231,14 +233,19 @@ fn write_meta(
     transaction: &WriteTransaction,
     sequence: u64,
     worker_id_max: u32,
-    shares_dropped: u64,
+    part: &Pending,
 ) -> Result<(), StoreError> {
     let mut meta = transaction.open_table(META)?;
     meta.insert(COMMIT_SEQUENCE, sequence.to_le_bytes().as_slice())?;
     meta.insert(WORKER_ID_MAX, worker_id_max.to_le_bytes().as_slice())?;
-    if shares_dropped > 0 {
-        let dropped = meta_number(&meta, SHARES_DROPPED)? + shares_dropped;
+    if part.shares_dropped > 0 {
+        let dropped = meta_number(&meta, SHARES_DROPPED)? + part.shares_dropped;
         meta.insert(SHARES_DROPPED, dropped.to_le_bytes().as_slice())?;
+    }
+    if let Some(totals) = &part.totals {
+        let value = codec::encode_pool_totals(totals)
+            .map_err(|error| tables::damaged("meta", POOL_TOTALS.as_bytes(), error))?;
+        meta.insert(POOL_TOTALS, value.as_slice())?;
     }
     Ok(())
 }

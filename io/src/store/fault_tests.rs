@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use warppool_components::limits::{STORE_BATCHES_QUEUED_MAX, STORE_ROWS_PENDING_MAX};
-use warppool_components::record::{HistoryPoint, ShareRow, StoreBatch};
+use warppool_components::record::{HistoryPoint, PoolTotalsRow, ShareRow, StoreBatch};
 use warppool_components::units::UnixTime;
 use warppool_components::worker::WorkerId;
 
@@ -29,6 +29,10 @@ fn batch(number: u64) -> StoreBatch {
         shares: (0..SHARES_PER_BATCH).map(row).collect(),
         shares_dropped: 0,
         workers: vec![worker],
+        totals: Some(Box::new(PoolTotalsRow {
+            accepted: (number + 1) * (SHARES_PER_BATCH - 1),
+            ..PoolTotalsRow::default()
+        })),
         blocks: if number % 3 == 2 { vec![block_row(number as u32, number as u8)] } else { Vec::new() },
     }
 }
@@ -94,6 +98,7 @@ fn a_power_cut_at_any_operation_loses_only_what_was_not_committed() {
             let stored = batches_stored(&store.reader());
             assert!((committed..=sent).contains(&stored), "{committed} committed, {stored} stored, {sent} sent");
             assert_eq!(restored.workers.first().map_or(0, |worker| worker.accepted), stored);
+            assert_eq!(restored.totals.map_or(0, |totals| totals.accepted), stored * (SHARES_PER_BATCH - 1));
             assert!(restored.blocks.len() as u64 >= committed / 3 && restored.blocks.len() <= blocks_sent);
             assert!(restored.blocks.iter().all(|block| block.raw.as_ref().is_some_and(|raw| raw.len() == 300)));
             store.close().expect("closes");

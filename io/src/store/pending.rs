@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 use warppool_components::limits::{SETTINGS_PENDING_MAX, STORE_BLOCK_ROWS_PENDING_MAX, STORE_ROWS_PENDING_MAX};
-use warppool_components::record::{BlockRow, ShareRow, StoreBatch, WorkerRow};
+use warppool_components::record::{BlockRow, PoolTotalsRow, ShareRow, StoreBatch, WorkerRow};
 
 /// What other threads hand to the writer.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub(super) struct Pending {
     pub(super) shares: Vec<ShareRow>,
     pub(super) shares_dropped: u64,
     pub(super) workers: HashMap<u32, WorkerRow>,
+    pub(super) totals: Option<Box<PoolTotalsRow>>,
     pub(super) blocks: Vec<BlockRow>,
     pub(super) settings: BTreeMap<String, Option<String>>,
     /// Changes that are done when all this is committed.
@@ -45,6 +46,7 @@ impl Pending {
                 self.shares.append(&mut batch.shares);
                 self.shares_dropped += batch.shares_dropped;
                 self.workers.extend(batch.workers.into_iter().map(|row| (row.id.0, row)));
+                self.totals = batch.totals.or(self.totals.take());
                 self.blocks.append(&mut batch.blocks);
             }
             Change::Setting(name, value) => {
@@ -58,6 +60,7 @@ impl Pending {
         self.shares.append(&mut later.shares);
         self.shares_dropped += later.shares_dropped;
         self.workers.extend(later.workers);
+        self.totals = later.totals.or(self.totals.take());
         self.blocks.append(&mut later.blocks);
         self.settings.append(&mut later.settings);
         self.changes += later.changes;
@@ -74,6 +77,7 @@ impl Pending {
         self.shares.is_empty()
             && self.shares_dropped == 0
             && self.workers.is_empty()
+            && self.totals.is_none()
             && self.blocks.is_empty()
             && self.settings.is_empty()
     }

@@ -4,19 +4,20 @@ use super::codec;
 use super::error::StoreError;
 use super::journal;
 use super::migrate::meta_number;
-use super::tables::{BLOCKS, JOURNAL, META, WORKER_ID_MAX, WORKERS};
+use super::tables::{BLOCKS, JOURNAL, META, POOL_TOTALS, WORKER_ID_MAX, WORKERS};
 use redb::{Database, ReadableDatabase, ReadableTable};
 use std::sync::Arc;
 use warppool_components::limits::BLOCKS_IN_SNAPSHOT_MAX;
-use warppool_components::record::{BlockRow, Restored, WorkerRow};
+use warppool_components::record::{BlockRow, PoolTotalsRow, Restored, WorkerRow};
 use warppool_components::units::UnixTime;
 
 /// Reads all that is known. A row that cannot be read is left where it is and logged: the pool has to start.
 pub(super) fn read(database: &Database, now: UnixTime) -> Result<Restored, StoreError> {
     let (blocks, blocks_found) = read_blocks(database, now)?;
     let workers = read_workers(database)?;
+    let totals = read_pool_totals(database)?;
     let worker_id_max = read_worker_id_max(database)?;
-    Ok(Restored { workers, blocks, blocks_found, worker_id_max })
+    Ok(Restored { workers, totals, blocks, blocks_found, worker_id_max })
 }
 
 /// All saved workers, by number.
@@ -32,6 +33,19 @@ pub(super) fn read_workers(database: &Database) -> Result<Vec<WorkerRow>, StoreE
         }
     }
     Ok(workers)
+}
+
+/// The sums of the pool; `None` in a store of a version that did not write them.
+fn read_pool_totals(database: &Database) -> Result<Option<PoolTotalsRow>, StoreError> {
+    let meta = database.begin_read()?.open_table(META)?;
+    let Some(value) = meta.get(POOL_TOTALS)? else { return Ok(None) };
+    match codec::decode_pool_totals(value.value()) {
+        Ok(totals) => Ok(Some(totals)),
+        Err(error) => {
+            tracing::error!(%error, "the pool's sums cannot be read; those of the saved workers stand in for them");
+            Ok(None)
+        }
+    }
 }
 
 /// The largest worker number ever written, also of workers that are forgotten.

@@ -39,6 +39,9 @@ pub(super) const WORKER_ID_MAX: &str = "worker_id_max";
 /// Share rows that were dropped because the store lagged, u64.
 pub(super) const SHARES_DROPPED: &str = "shares_dropped";
 
+/// Sums of the whole pool, a value of `codec.rs`.
+pub(super) const POOL_TOTALS: &str = "pool_totals";
+
 /// The two lengths of time over which shares are summed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Level {

@@ -9,7 +9,7 @@ use warppool_components::block::BlockState;
 use warppool_components::limits::{
     BLOCKS_IN_SNAPSHOT_MAX, ORPHANED_BLOCK_FOLLOWED_SECONDS, SHARE_ROWS_PER_CHUNK_MAX, STORE_PRUNED_PER_STEP_MAX,
 };
-use warppool_components::record::{BlockRow, HistoryPoint, Restored, ShareRow, StoreBatch, WorkerRow};
+use warppool_components::record::{BlockRow, HistoryPoint, PoolTotalsRow, Restored, ShareRow, StoreBatch, WorkerRow};
 use warppool_components::units::{Hash256, UnixTime};
 use warppool_components::worker::WorkerId;
 
@@ -54,10 +54,12 @@ fn a_new_store_has_nothing_and_a_reopened_one_the_same_as_before() {
     assert_eq!(restored, Restored::default());
 
     let worker = WorkerRow { difficulty: Some(1024.0), ..worker_row(4, "bc1q", "rig1") };
+    let totals = PoolTotalsRow { accepted: 7, accepted_difficulty: 1.5, rejected: worker.rejected, best_ever: 9e15 };
     let batch = StoreBatch {
         shares: vec![share_row(9, START_MS)],
         shares_dropped: 3,
         workers: vec![worker_row(4, "bc1q", "old"), worker.clone()],
+        totals: Some(Box::new(totals)),
         blocks: vec![block_row(10, 1)],
     };
     commit(&store.writer(), batch);
@@ -65,6 +67,7 @@ fn a_new_store_has_nothing_and_a_reopened_one_the_same_as_before() {
 
     let (store, restored) = reopen(store, &disk, &clock);
     assert_eq!(restored.workers, std::slice::from_ref(&worker));
+    assert_eq!(restored.totals, Some(totals));
     assert_eq!(restored.blocks, [block_row(10, 1)], "the journal's bytes come back");
     assert_eq!((restored.blocks_found, restored.worker_id_max), (0, 9));
     let reader = store.reader();

@@ -11,7 +11,6 @@ use bevy_ecs::world::World;
 use std::sync::Arc;
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::connection::{Connection, Session};
-use warppool_components::event::{PoolEvent, PoolEventKind};
 use warppool_components::limits::{WORKERS_MAX, WORKERS_PER_CONNECTION_MAX};
 use warppool_components::outbox::NoticeLevel;
 use warppool_components::share::ShareOrigin;
@@ -129,18 +128,15 @@ fn arrive(world: &mut World, at: Place, worker: Entity) {
 }
 
 fn announce(world: &mut World, at: Place, worker: Entity) {
-    let at_unix = world.resource::<Moment>().0.unix;
     let peer = world.get::<Connection>(at.connection).map(|connection| connection.peer);
     let (Some(identity), Some(presence)) = (world.get::<WorkerIdentity>(worker), world.get::<WorkerPresence>(worker))
     else {
         return;
     };
-    let label = identity.label.clone();
+    let label = &identity.label;
     let from = peer.map(|peer| peer.to_string()).unwrap_or_default();
     let text = format!("worker {label} came ({}, \"{}\") from {from}", presence.device_class, presence.user_agent);
-    let mut outgoing = world.resource_mut::<Outgoing>();
-    outgoing.notice(NoticeLevel::Info, text);
-    outgoing.0.events.push(PoolEvent { at: at_unix, kind: PoolEventKind::WorkerUp { worker: label } });
+    world.resource_mut::<Outgoing>().notice(NoticeLevel::Info, text);
 }
 
 /// A share came under a username that was not authorized here: it credits that worker when the address is the

@@ -5,6 +5,7 @@ mod blocks;
 mod determinism;
 mod judging;
 mod order;
+mod presence;
 mod sessions;
 mod storm;
 mod transcripts;

@@ -133,6 +133,8 @@ fn defect_31_three_authorizes_on_one_connection_and_gauges_that_return_to_zero()
     pool.hang_up(second);
     publish(&mut pool);
     assert_eq!(gauges(&pool), (vec![0, 0, 0], 0, 0));
+    // People are told when nobody has come back for a while.
+    pool.advance(Duration::from_secs(31));
     let count = |wanted: fn(&PoolEventKind) -> bool| pool.events.iter().filter(|event| wanted(&event.kind)).count();
     assert_eq!(count(|kind| matches!(kind, PoolEventKind::WorkerUp { .. })), 3);
     assert_eq!(count(|kind| matches!(kind, PoolEventKind::WorkerDown { .. })), 3);
@@ -295,13 +297,27 @@ fn defect_36_all_sums_are_equal() {
     let workers = snapshot.workers.iter().map(|it| pool.workers.iter().rev().find(|row| row.id == it.id));
     let restored =
         Restored { workers: workers.map(|row| row.expect("stored").clone()).collect(), ..Restored::default() };
-    let mut pool = Pool::restored(settings(), 8, restored).with_work();
+    let saved = pool.totals.expect("stored");
+    assert_eq!((saved.accepted, rejected(&saved.rejected)), (told, refusals));
+    assert_eq!(
+        (saved.accepted_difficulty, saved.best_ever),
+        (snapshot.pool.accepted_difficulty, snapshot.pool.best_ever)
+    );
+    let mut pool = Pool::restored(settings(), 8, restored.clone()).with_work();
     let conn = pool.join(&users[0], "d=1e-9");
     let share = pool.miner(conn).search().hit();
     assert_eq!(pool.submit(conn, &users[0], &share), Ok(()));
     publish(&mut pool);
     let totals = &pool.snapshot.as_ref().expect("published").pool;
     assert_eq!((totals.accepted, rejected(&totals.rejected), worker(&pool, &users[0]).accepted), (61, 30, 21));
+
+    // The pool's own sums do not depend on which workers are remembered.
+    let alone = Restored { workers: restored.workers[..1].to_vec(), totals: Some(saved), ..restored };
+    let mut pool = Pool::restored(settings(), 9, alone);
+    publish(&mut pool);
+    let totals = &pool.snapshot.as_ref().expect("published").pool;
+    assert_eq!((totals.accepted, rejected(&totals.rejected)), (told, refusals));
+    assert_eq!((totals.accepted_difficulty, totals.best_ever), (saved.accepted_difficulty, saved.best_ever));
 }
 
 /// State of vardiff comes back with the worker: the precedence of the starting difficulty.

@@ -143,6 +143,13 @@ impl RawMiner {
         self.call("mining.submit", &params)
     }
 
+    /// Submits the last share once more.
+    pub(crate) fn submit_again(&mut self, job: &Value) -> Option<Value> {
+        let extranonce2 = self.extranonce2(self.requests - 1);
+        let params = self.share(job, &extranonce2);
+        self.call("mining.submit", &params)
+    }
+
     /// Submits a share that is a block, which two hashes in three are on an easy node; gives its hash. What the pool
     /// says of it is left to the caller.
     pub(crate) fn submit_block(&mut self, job: &Value) -> String {
