@@ -149,15 +149,36 @@ test('a worker opens from the list, has its own chart and payout, and closes by 
   await dialog.getByText('A block found by this worker now pays').waitFor({ timeout: DEADLINE_MS });
   await dialog.getByText(/You get [\d.]+%/).waitFor({ timeout: DEADLINE_MS });
   await dialog.locator('.uplot').waitFor({ timeout: DEADLINE_MS });
+  await dialog.getByText(/^Mining, one share every \d+ sec$/).waitFor({ timeout: DEADLINE_MS });
+  await dialog.getByText(/^of a block now: [\d,]+ sats to bc1q/).waitFor({ timeout: DEADLINE_MS });
+  assert.equal(await dialog.locator('.rates div').count(), 8, 'seven windows and the time between two shares');
+  assert.ok((await dialog.locator('section[aria-labelledby=worker-rejects] li').count()) >= 2);
   assert.match(watched.page.url(), /#\/workers\/./);
   await watched.assertAccessible();
   await watched.picture('worker-desktop', false);
+  await watched.page.setViewportSize({ width: DESKTOP.width, height: 1700 });
+  await watched.picture('worker-whole-desktop', false);
   await watched.page.setViewportSize(PHONE);
   await watched.assertFits();
   await watched.picture('worker-phone', false);
+  await watched.page.setViewportSize({ width: PHONE.width, height: 2300 });
+  await watched.picture('worker-whole-phone', false);
   await watched.page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'detached', timeout: DEADLINE_MS });
   await watched.page.waitForURL(/#\/$/, { timeout: DEADLINE_MS });
+  await watched.close();
+});
+
+test('a worker without a share is expected, and a silent one is told from it', async ({ browser, url }) => {
+  const watched = await Watched.open(browser, url, DESKTOP);
+  await watched.ready();
+  const workers = watched.page.locator('section[aria-labelledby=workers-title]');
+  await workers.getByText('Connected, no share yet: one every 29 sec expected').waitFor({ timeout: DEADLINE_MS });
+  await workers.getByText(/^No share for \d+ hr, one every \d+ sec expected$/).waitFor({ timeout: DEADLINE_MS });
+  await workers.getByRole('link', { name: /^lottery/ }).click();
+  await watched.page.getByRole('dialog').getByText('None of its shares').waitFor({ timeout: DEADLINE_MS });
+  await watched.assertAccessible();
+  await watched.picture('worker-waiting-desktop', false);
   await watched.close();
 });
 

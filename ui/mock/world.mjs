@@ -74,14 +74,21 @@ export class World {
   /** Hashes a second of worker `index` at `now`, averaged over about `window` seconds. */
   rate(index, now, window) {
     const [, , base] = DEVICES[index % DEVICES.length];
-    if (!this.online(index)) return 0;
+    if (this.presence(index) !== 'mining') return 0;
     const wave = 1 + 0.06 * Math.sin(now / 4000 + index);
     const jitter = 1 + (noise('rate', index, Math.floor(now / Math.min(window, 5))) - 0.5) * Math.min(0.5, 6 / Math.sqrt(window));
     return base * wave * jitter * (0.9 + 0.2 * noise('base', index));
   }
 
+  /** A device that has not found a share yet, one that fell silent, some that are gone; the others mine. */
+  presence(index) {
+    if (this.scenario !== 'huge' && index === 3) return 'waiting';
+    if (index % 40 === 7) return 'silent';
+    return noise('online', index) > 0.12 || index < 3 ? 'mining' : 'disconnected';
+  }
+
   online(index) {
-    return noise('online', index) > 0.12 || index < 3;
+    return ['waiting', 'mining'].includes(this.presence(index));
   }
 
   poolRate(now, window) {
@@ -109,8 +116,10 @@ export class World {
     const owner = this.scenario === 'huge' ? index % 40 : index < 7 ? 0 : index - 6;
     const own = this.scenario === 'huge' ? `${NAMES[index % NAMES.length]}-${index}` : index === 8 ? '' : NAMES[index];
     const [agent, device, base] = DEVICES[index % DEVICES.length];
-    const online = this.online(index);
-    const accepted = Math.floor(20_000 * noise('accepted', index)) + (online ? Math.floor((now - this.startedAt) / 10) : 0);
+    const presence = this.presence(index);
+    const [online, here] = [this.online(index), presence !== 'disconnected'];
+    const lastShare = this.lastShare(index, presence, now);
+    const accepted = presence === 'waiting' ? 0 : Math.floor(20_000 * noise('accepted', index)) + (online ? Math.floor((now - this.startedAt) / 10) : 0);
     const refused = Math.floor(accepted * 0.003 * noise('refused', index));
     const best = (base * 86_400 * 9) / HASHES_PER_DIFFICULTY / (0.02 + noise('best', index));
     return {
@@ -120,7 +129,11 @@ export class World {
       user_agent: agent,
       device_class: device,
       online,
-      connections: online ? 1 : 0,
+      presence,
+      connections: here ? 1 : 0,
+      expected_share_seconds: here ? (presence === 'waiting' ? 28.6 : 8 + 6 * noise('every', index)) : null,
+      quiet_seconds: here ? (lastShare === null ? 19.5 : now - lastShare + 0.5) : null,
+      tip_latency: lastShare === null ? null : { last_seconds: 1 + 20 * noise('tip', index, this.tips), mean_seconds: 9 + 4 * noise('tips', index) },
       hashrates: this.hashrates((window) => this.rate(index, now, window)),
       shares: {
         accepted,
@@ -128,13 +141,20 @@ export class World {
         rejected: refused,
         rejected_by_reason: this.rejected(refused, index),
       },
-      best_share: { now: best * 0.2, ever: best },
-      difficulty: online ? 2 ** Math.round(Math.log2((base * 10) / HASHES_PER_DIFFICULTY)) : null,
-      first_seen: now - 30 * 86_400,
-      last_seen: online ? now : now - 7200,
-      last_share_at: online ? now - Math.floor(noise('last', index, Math.floor(now / 10)) * 20) : now - 7200 - index * 600,
+      best_share: presence === 'waiting' ? { now: 0, ever: 0 } : { now: best * 0.2, ever: best },
+      difficulty: here ? (presence === 'waiting' ? 0.0005 : 2 ** Math.round(Math.log2((base * 10) / HASHES_PER_DIFFICULTY))) : null,
+      first_seen: presence === 'waiting' ? now - 20 : now - 30 * 86_400,
+      last_seen: here ? now : lastShare + 60,
+      last_share_at: lastShare,
       blocks_found: index === 4 ? 1 : 0,
+      block_pays: this.hasJob ? this.receipt(address(owner)) : null,
     };
+  }
+
+  lastShare(index, presence, now) {
+    if (presence === 'waiting') return null;
+    if (presence === 'silent') return this.startedAt + 3 * 86_400;
+    return presence === 'mining' ? now - Math.floor(noise('last', index, Math.floor(now / 10)) * 20) : now - 7200 - index * 600;
   }
 
   workers(now) {
@@ -229,7 +249,24 @@ export class World {
       { role: 'fee', address: address('fee'), script: `0014${hexadecimal(40, 'fee')}`, value_sats: fee, percent: 1 },
       { role: 'witness commitment', address: null, script: `6a24aa21a9ed${'0'.repeat(64)}`, value_sats: 0, percent: 0 },
     ];
-    return { miner_sats: value - fee, miner_percent: 99, outputs };
+    return { miner_address: payee, miner_sats: value - fee, miner_percent: 99, outputs };
+  }
+
+  receipt(payee) {
+    const { miner_address: address, miner_sats: sats, miner_percent: percent } = this.coinbase(payee);
+    return { address, sats, percent };
+  }
+
+  /** Whom a block would pay, by the workers that are connected. */
+  payees(now) {
+    const payees = new Map();
+    for (const worker of this.workers(now).filter((worker) => worker.connections > 0)) {
+      const payee = payees.get(worker.address) ?? { ...worker.block_pays, workers: 0, hashes_per_second: 0 };
+      payee.workers += 1;
+      payee.hashes_per_second += worker.hashrates['1h'];
+      payees.set(worker.address, payee);
+    }
+    return [...payees.values()].sort((one, other) => other.hashes_per_second - one.hashes_per_second);
   }
 
   coinbaseValue() {
@@ -246,6 +283,7 @@ export class World {
         age_seconds: now - this.jobAt, kind: 'full', transactions: 3120 + this.tips, weight: 3_912_210, coinbase_value_sats: this.coinbaseValue(),
         fees_sats: this.coinbaseValue() - 312_500_000, subsidy_sats: 312_500_000, merkle_branches: 12, payouts: 2,
         coinbase: { tag: '/warppool/', script: '0361190e0400', ...this.coinbase(address(0)) },
+        payees: this.payees(now).slice(0, 100),
       },
     };
   }

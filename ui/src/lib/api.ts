@@ -36,15 +36,23 @@ const worker = object({
   user_agent: string,
   device_class: nullable(string),
   online: boolean,
+  presence: string,
   connections: number,
+  expected_share_seconds: nullable(number),
+  quiet_seconds: nullable(number),
+  tip_latency: nullable(object({ last_seconds: number, mean_seconds: number })),
   hashrates,
   shares,
   best_share: object({ now: number, ever: number }),
   difficulty: nullable(number),
   first_seen: number,
+  last_seen: number,
   last_share_at: nullable(number),
   blocks_found: number,
+  block_pays: nullable(object({ address: string, sats: number, percent: number })),
 });
+
+const payoutFields = { miner_address: nullable(string), miner_sats: number, miner_percent: number, outputs: list(output) };
 
 const block = object({
   hash: string,
@@ -97,7 +105,8 @@ export const jobShape = object({
       weight: number,
       coinbase_value_sats: number,
       fees_sats: number,
-      coinbase: object({ tag: string, miner_sats: number, miner_percent: number, outputs: list(output) }),
+      coinbase: object({ tag: string, ...payoutFields }),
+      payees: list(object({ address: string, sats: number, percent: number, workers: number, hashes_per_second: number })),
     }),
   ),
 });
@@ -108,7 +117,7 @@ export const workerShape = object({
   at: number,
   worker,
   odds,
-  payout: nullable(object({ miner_sats: number, miner_percent: number, outputs: list(output) })),
+  payout: nullable(object(payoutFields)),
 });
 
 export const blocksShape = object({ at: number, blocks_found: number, blocks: list(block), next_cursor: nullable(string) });
@@ -120,7 +129,7 @@ export type Job = NonNullable<Shaped<typeof jobShape>['job']>;
 export type Worker = Shaped<typeof worker>;
 export type WorkersPage = Shaped<typeof workersShape>;
 export type WorkerDetail = Shaped<typeof workerShape>;
-export type CoinbaseOutput = Shaped<typeof output>;
+export type Payout = NonNullable<WorkerDetail['payout']>;
 export type Block = Shaped<typeof block>;
 export type BlocksPage = Shaped<typeof blocksShape>;
 

@@ -8,6 +8,9 @@ const HIDE_ADDRESSES = 'hide-addresses';
 const WINDOW = 'hashrate-window';
 const SPAN = 'chart-hours';
 
+/** All windows, as a worker's page shows them. */
+export const ALL_WINDOWS = ['1m', '5m', '15m', '1h', '6h', '1d', '7d'] as const;
+
 /** Windows that can be chosen for the large figure. */
 export const WINDOWS = ['1m', '5m', '1h', '1d'] as const;
 

@@ -107,8 +107,6 @@ export const en = {
       accepted: 'Accepted',
       rejected: 'Rejected',
     },
-    online: 'Online',
-    offline: 'Offline',
     never: 'never',
     ago: (age: string) => `${age} ago`,
     medals: ['Best share of all workers', 'Second-best share', 'Third-best share'] as readonly string[],
@@ -130,6 +128,16 @@ export const en = {
     cause: (count: string, cause: string) => `${count} ${cause}`,
   },
 
+  presence: {
+    labels: { waiting: 'Connected', mining: 'Mining', silent: 'Silent', disconnected: 'Offline' } as Record<string, string>,
+    waiting: (interval: string) => `Connected, no share yet: one every ${interval} expected`,
+    waitingUnknown: 'Connected, no share yet',
+    mining: (interval: string) => `Mining, one share every ${interval}`,
+    miningUnknown: 'Mining',
+    silent: (quiet: string, interval: string) => `No share for ${quiet}, one every ${interval} expected`,
+    disconnected: (age: string) => `Not connected for ${age}`,
+  },
+
   worker: {
     close: 'Close',
     notFound: 'No such worker is known. It may have been forgotten, or its name was changed.',
@@ -140,7 +148,12 @@ export const en = {
     lastShare: 'Last share',
     difficulty: 'Difficulty',
     bestEver: 'Best share ever',
-    bestNow: 'Best since start',
+    bestNow: 'Best since the pool started',
+    shareEvery: 'A share every',
+    tipLatency: 'First share on a new tip',
+    tipLatencies: (last: string, mean: string) => `${last}, mean ${mean}`,
+    refusedOf: (count: string, share: string) => `${count} of its shares (${share})`,
+    refusedNone: 'None of its shares',
     accepted: 'Accepted',
     rejected: 'Rejected',
     blocks: 'Blocks found',
@@ -154,6 +167,7 @@ export const en = {
     roles: { miner: 'Miner', fee: 'Pool fee', donation: 'Operator donation', 'witness commitment': 'Witness commitment' } as Record<string, string>,
     you: (percent: string) => `You get ${percent}`,
     youOf: (bitcoin: string) => `${bitcoin} BTC`,
+    youTo: (sats: string) => `of a block now: ${sats} sats to`,
     commitment: 'data, no value',
     caption: 'Who gets what',
     columns: { to: 'To', amount: 'BTC', share: 'Share' },
@@ -175,6 +189,10 @@ export const en = {
     id: 'Job',
     subsidyOnly: 'Subsidy only',
     subsidyOnlyHint: 'Made the moment the new tip was seen; the full template follows.',
+    payees: 'Whoever finds it is paid',
+    payee: (percent: string, sats: string) => `${percent}, ${sats} sats`,
+    payeeWorkers: (count: number, shown: string) => (count === 1 ? '1 worker' : `${shown} workers`),
+    payeesMore: (count: string) => `and ${count} more addresses`,
   },
 
   blocks: {
