@@ -108,6 +108,7 @@ export const en = {
       rejected: 'Rejected',
     },
     never: 'never',
+    bestNow: (best: string) => `now ${best}`,
     ago: (age: string) => `${age} ago`,
     medals: ['Best share of all workers', 'Second-best share', 'Third-best share'] as readonly string[],
     dayStrip: (high: string) => `Hash rate of the last 24 hours, at most ${high}`,
