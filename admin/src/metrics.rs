@@ -51,13 +51,13 @@ pub(crate) fn worker_metrics(snapshot: &Snapshot) -> String {
         "warppool_worker_expected_share_seconds",
         "gauge",
         "Seconds between two shares that are to be expected, 0 when unknown",
-        |worker| worker.expected_share_seconds.unwrap_or(0.0),
+        |worker| f64::from(worker.expected_share_seconds.unwrap_or(0.0)),
     );
     each(
         "warppool_worker_tip_to_first_share_seconds",
         "gauge",
         "Mean time from a new tip to the first share on it, 0 before",
-        |worker| worker.tip_latency.map_or(0.0, |latency| latency.mean_seconds),
+        |worker| worker.tip_latency.map_or(0.0, |latency| f64::from(latency.mean_seconds)),
     );
     each("warppool_worker_shares_accepted_total", "counter", "Accepted shares of the worker", |worker| {
         worker.accepted as f64

@@ -88,9 +88,9 @@ pub struct WorkerSnapshot {
     pub presence: PresenceState,
     /// Seconds between two shares at its own rate and the difficulty in force; before its rate is known, what the
     /// difficulty was chosen for, or the time it has waited if that is longer. `None` when it has no work.
-    pub expected_share_seconds: Option<f64>,
+    pub expected_share_seconds: Option<f32>,
     /// Seconds since its last share, or since it was given work; `None` when it has none.
-    pub quiet_seconds: Option<f64>,
+    pub quiet_seconds: Option<f32>,
     /// How soon its first share on a new tip comes.
     pub tip_latency: Option<TipLatency>,
     /// Hash rates.

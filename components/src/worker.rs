@@ -91,40 +91,44 @@ pub struct WorkerPresence {
     pub tip_seen: TipNumber,
     /// Those who listen to events were told that it is here.
     pub told_up: bool,
-    /// Since when it has no connection.
-    pub gone_at: Option<Instant>,
 }
 
-/// How often a worker's shares come, and how long none has come: what its presence is judged by.
+/// How often a worker's shares come, and how long none has come: what its presence is judged by. There is one for every
+/// worker that is remembered, so it is kept small.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct ShareRhythm {
     /// Counted intervals that ended with a credited share; older ones fade.
-    pub intervals: f64,
+    pub intervals: f32,
     /// Hashes that those shares stand for, faded alike.
-    pub hashes: f64,
+    pub hashes: f32,
     /// Length of those intervals in seconds, faded alike.
-    pub seconds: f64,
-    /// Its last share, credited or not, or when it was first given work; `None` while it has none.
-    pub heard_at: Option<Instant>,
-    /// Since when it has work; `None` while it has none.
-    pub working_since: Option<Instant>,
-    /// Up to when `missed` was counted.
-    pub watched_at: Instant,
-    /// Shares that its own rate would have brought since `heard_at`.
-    pub missed: f64,
+    pub seconds: f32,
     /// Connections when somebody last looked: with them the rate changes.
     pub connections: u32,
+    /// Since when it has work, or no connection; `None` when it is connected and has no work.
+    pub since: Option<Instant>,
+    /// Its last share, credited or not, or when it was first given work.
+    pub heard_at: Instant,
+    /// Shares that its own rate would have brought since then.
+    pub missed: f64,
     /// A share was credited since it was given work.
     pub has_share: bool,
+}
+
+impl ShareRhythm {
+    /// Since when it has work.
+    pub fn working_since(&self) -> Option<Instant> {
+        self.since.filter(|_| self.connections > 0)
+    }
 }
 
 /// Time from a new tip to a worker's first credited share on it.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct TipLatency {
     /// At the latest tip that was timed, in seconds.
-    pub last_seconds: f64,
+    pub last_seconds: f32,
     /// Mean over some eight tips, in seconds.
-    pub mean_seconds: f64,
+    pub mean_seconds: f32,
 }
 
 /// Whether a worker is there. Who is slow is not away: what counts is whether its silence can be chance.

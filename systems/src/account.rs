@@ -15,7 +15,7 @@ use warppool_components::worker::{Hashrate, TipLatency, WorkerId, WorkerIdentity
 type Worker = (&'static WorkerIdentity, &'static mut WorkerTotals, &'static mut Hashrate, &'static mut WorkerPresence);
 
 /// Tips that the mean latency of a worker stands for.
-const TIPS_OF_MEAN: f64 = 8.0;
+const TIPS_OF_MEAN: f32 = 8.0;
 
 /// Adds this tick's verdicts to their workers and to the pool, and notes them for the store.
 pub fn account(
@@ -96,11 +96,12 @@ fn first_on_tip(presence: &mut WorkerPresence, board: &JobBoard, now: Now) -> Op
     if std::mem::replace(&mut presence.tip_seen, board.tip) == board.tip {
         return None;
     }
-    presence.rhythm.working_since.filter(|since| *since < board.tip_at)?;
+    presence.rhythm.working_since().filter(|since| *since < board.tip_at)?;
     let seconds = now.instant.since(board.tip_at).as_secs_f64();
-    let before = presence.tip_latency.map_or(seconds, |latency| latency.mean_seconds);
-    let mean_seconds = before + (seconds - before) * TIPS_OF_MEAN.recip();
-    presence.tip_latency = Some(TipLatency { last_seconds: seconds, mean_seconds });
+    let last_seconds = seconds as f32;
+    let before = presence.tip_latency.map_or(last_seconds, |latency| latency.mean_seconds);
+    let mean_seconds = before + (last_seconds - before) / TIPS_OF_MEAN;
+    presence.tip_latency = Some(TipLatency { last_seconds, mean_seconds });
     Some(seconds)
 }
 

@@ -21,19 +21,19 @@ const MISSED_MIN: f64 = 4.0 * std::f64::consts::LN_10;
 
 /// What is left of the older intervals at each new one: some 64 count. A rate known so well lets silence begin at
 /// 9.9 expected intervals.
-const FADING: f64 = 63.0 / 64.0;
+const FADING: f32 = 63.0 / 64.0;
 
 /// Intervals that a rate remembered from an earlier run stands for. It may be the rate of a whole connection.
 const REMEMBERED_INTERVALS: f64 = 2.0;
 
 /// Intervals that a rate still stands for after connections came or went.
-const INTERVALS_AFTER_CHANGE: f64 = 4.0;
+const INTERVALS_AFTER_CHANGE: f32 = 4.0;
 
 /// Shortest expected interval that silence is judged by: networks pause for seconds, and proxies deliver in bursts.
 const EXPECTED_SECONDS_MIN: f64 = 3.0;
 
 /// Seconds without a connection after which people are told: miners that restart or reconnect are back by then.
-const RECONNECT_SECONDS: f64 = 30.0;
+const RECONNECT_SECONDS: u64 = 30;
 
 /// The work that a worker has been given.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -41,24 +41,22 @@ pub struct Work {
     /// Difficulty in force on its hardest channel.
     pub difficulty: Difficulty,
     /// Seconds between two shares that this difficulty was chosen for; `None` when nobody knows what the miner does.
-    pub aimed_seconds: Option<f64>,
+    pub aimed_seconds: Option<f32>,
 }
 
 /// A share came: credited with a difficulty, or refused.
 pub fn hear(presence: &mut WorkerPresence, credited: Option<Difficulty>, now: Instant) {
-    let was_silent = is_silent(presence);
-    let rhythm = &mut presence.rhythm;
-    let before = rhythm.heard_at.replace(now);
-    rhythm.missed = 0.0;
-    rhythm.watched_at = now;
-    rhythm.has_share |= credited.is_some();
     // The first share starts the clock when the moment of the first work is not known; a silence was no mining.
-    let Some(before) = before.filter(|_| !was_silent) else { return };
-    let seconds = now.since(before).as_secs_f64();
+    let is_timed = presence.rhythm.working_since().is_some() && !is_silent(presence);
+    let rhythm = &mut presence.rhythm;
+    let seconds = now.since(std::mem::replace(&mut rhythm.heard_at, now)).as_secs_f32();
+    rhythm.missed = 0.0;
+    rhythm.has_share |= credited.is_some();
     match credited {
+        _ if !is_timed => {}
         Some(difficulty) => {
             rhythm.intervals = rhythm.intervals * FADING + 1.0;
-            rhythm.hashes = rhythm.hashes * FADING + difficulty.hashes();
+            rhythm.hashes = rhythm.hashes * FADING + difficulty.hashes() as f32;
             rhythm.seconds = rhythm.seconds * FADING + seconds;
         }
         // The interval goes on: only credited shares tell a rate.
@@ -66,25 +64,23 @@ pub fn hear(presence: &mut WorkerPresence, credited: Option<Difficulty>, now: In
     }
 }
 
-/// Counts what did not come up to `now`. `work` is `None` when the worker has none.
-pub fn watch(presence: &mut WorkerPresence, work: Option<&Work>, now: Instant) {
+/// Counts what did not come from the last look at `looked_at` up to `now`. `work` is `None` when the worker has none.
+pub fn watch(presence: &mut WorkerPresence, work: Option<&Work>, looked_at: Instant, now: Instant) {
     let remembered = presence.hashes_per_second;
     let rhythm = &mut presence.rhythm;
     if rhythm.connections != presence.connections {
         adapt(rhythm, presence.connections);
     }
-    let Some(work) = work else {
-        (rhythm.working_since, rhythm.heard_at) = (None, None);
+    let Some(work) = work.filter(|_| rhythm.connections > 0) else {
+        rhythm.since = if rhythm.connections == 0 { rhythm.since.or(Some(now)) } else { None };
         (rhythm.missed, rhythm.has_share) = (0.0, false);
         return;
     };
-    rhythm.working_since.get_or_insert(now);
-    if rhythm.heard_at.is_none() {
-        rhythm.heard_at = Some(now);
-        rhythm.watched_at = now;
+    if rhythm.since.is_none() {
+        rhythm.since = Some(now);
+        rhythm.heard_at = now;
     }
-    let seconds = now.since(rhythm.watched_at).as_secs_f64();
-    rhythm.watched_at = now;
+    let seconds = now.since(looked_at.max(rhythm.heard_at)).as_secs_f64();
     if let Some(rate) = OwnRate::of(rhythm, remembered) {
         rhythm.missed += seconds / rate.expected_seconds(work.difficulty).max(EXPECTED_SECONDS_MIN);
     }
@@ -94,12 +90,13 @@ pub fn watch(presence: &mut WorkerPresence, work: Option<&Work>, now: Instant) {
 fn adapt(rhythm: &mut ShareRhythm, connections: u32) {
     let before = std::mem::replace(&mut rhythm.connections, connections);
     if before == 0 || connections == 0 {
+        // What is known of its rate stays, what it was doing does not.
+        rhythm.since = None;
         return;
     }
-    rhythm.hashes *= f64::from(connections) / f64::from(before);
     let kept = (INTERVALS_AFTER_CHANGE / rhythm.intervals.max(INTERVALS_AFTER_CHANGE)).min(1.0);
     rhythm.intervals *= kept;
-    rhythm.hashes *= kept;
+    rhythm.hashes *= kept * connections as f32 / before as f32;
     rhythm.seconds *= kept;
 }
 
@@ -118,31 +115,31 @@ pub fn state(presence: &WorkerPresence) -> PresenceState {
 }
 
 /// Seconds between two shares that are to be expected.
-pub fn expected_seconds(presence: &WorkerPresence, work: &Work, now: Instant) -> Option<f64> {
+pub fn expected_seconds(presence: &WorkerPresence, work: &Work, now: Instant) -> Option<f32> {
     let rhythm = &presence.rhythm;
     if let Some(rate) = OwnRate::of(rhythm, presence.hashes_per_second) {
-        return Some(rate.expected_seconds(work.difficulty));
+        return Some(rate.expected_seconds(work.difficulty) as f32);
     }
-    let waited = rhythm.heard_at.map_or(0.0, |since| now.since(since).as_secs_f64());
-    work.aimed_seconds.map(|aimed| aimed.max(waited))
+    work.aimed_seconds.map(|aimed| aimed.max(quiet_seconds(presence, now).unwrap_or(0.0)))
 }
 
-/// What people are to be told: that the worker came (`Some(true)`), or that it is gone (`Some(false)`). A worker that
+/// Seconds since its last share, or since it was given work.
+pub fn quiet_seconds(presence: &WorkerPresence, now: Instant) -> Option<f32> {
+    let rhythm = &presence.rhythm;
+    rhythm.working_since().map(|_| now.since(rhythm.heard_at).as_secs_f32())
+}
+
+/// What people are to be told, after [`watch`]: that the worker came (`Some(true)`), or that it is gone (`Some(false)`). A worker that
 /// reconnects, or whose silence ends when it has only just become improbable, is not worth two messages: gone is who
 /// has no connection for a while, or is silent with the square of the probability.
 pub fn news(presence: &mut WorkerPresence, now: Instant) -> Option<bool> {
-    let state = state(presence);
-    if state != PresenceState::Disconnected {
-        presence.gone_at = None;
-    }
-    let is_gone = match state {
+    let is_gone = match state(presence) {
         PresenceState::Waiting | PresenceState::Mining => {
             return (!std::mem::replace(&mut presence.told_up, true)).then_some(true);
         }
         PresenceState::Silent => silence_chance(presence) < CHANCE_MIN * CHANCE_MIN,
         PresenceState::Disconnected => {
-            let gone_at = *presence.gone_at.get_or_insert(now);
-            now.since(gone_at).as_secs_f64() >= RECONNECT_SECONDS
+            presence.rhythm.since.is_some_and(|since| now.since(since).as_secs() >= RECONNECT_SECONDS)
         }
     };
     (is_gone && std::mem::take(&mut presence.told_up)).then_some(false)
@@ -156,7 +153,7 @@ struct OwnRate {
 impl OwnRate {
     fn of(rhythm: &ShareRhythm, remembered: f64) -> Option<Self> {
         if tells_rate(rhythm, remembered) {
-            return Some(Self { hashes_per_second: rhythm.hashes / rhythm.seconds.max(1e-3) });
+            return Some(Self { hashes_per_second: f64::from(rhythm.hashes / rhythm.seconds.max(1e-3)) });
         }
         (remembered > 0.0).then_some(Self { hashes_per_second: remembered })
     }
@@ -168,7 +165,7 @@ impl OwnRate {
 
 /// Whether the shares of this run say more than what is remembered.
 fn tells_rate(rhythm: &ShareRhythm, remembered: f64) -> bool {
-    rhythm.intervals >= if remembered > 0.0 { REMEMBERED_INTERVALS } else { 1.0 }
+    f64::from(rhythm.intervals) >= if remembered > 0.0 { REMEMBERED_INTERVALS } else { 1.0 }
 }
 
 /// Whether the silence is too long to be chance.
@@ -181,7 +178,7 @@ fn is_silent(presence: &WorkerPresence) -> bool {
 fn silence_chance(presence: &WorkerPresence) -> f64 {
     let (rhythm, remembered) = (&presence.rhythm, presence.hashes_per_second);
     let is_remembered = remembered > 0.0 && !tells_rate(rhythm, remembered);
-    let intervals = if is_remembered { REMEMBERED_INTERVALS } else { rhythm.intervals };
+    let intervals = if is_remembered { REMEMBERED_INTERVALS } else { f64::from(rhythm.intervals) };
     if intervals <= 0.0 { 1.0 } else { (-intervals * (rhythm.missed / intervals).ln_1p()).exp() }
 }
 

@@ -9,12 +9,11 @@ use crate::resources::{
 use crate::windows;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::SystemParam;
-use bevy_ecs::system::{Query, Res, ResMut};
+use bevy_ecs::system::{Local, Query, Res, ResMut};
 use std::collections::HashMap;
 use std::sync::Arc;
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::event::{PoolEvent, PoolEventKind};
-use warppool_components::inbox::Now;
 use warppool_components::job::{CoinbaseOutput, Job, JobId};
 use warppool_components::limits::BLOCKS_IN_SNAPSHOT_MAX;
 use warppool_components::record::BlockRow;
@@ -22,7 +21,7 @@ use warppool_components::settings::{Payee, Settings};
 use warppool_components::snapshot::{
     Hashrates, HistogramSnapshot, PoolSnapshot, RuntimeSnapshot, Snapshot, TIP_LATENCY_BOUNDS_SECONDS, WorkerSnapshot,
 };
-use warppool_components::units::Difficulty;
+use warppool_components::units::{Difficulty, Instant, UnixTime};
 use warppool_components::worker::{Hashrate, WorkerIdentity, WorkerPresence, WorkerTotals};
 
 type Worker =
@@ -46,13 +45,19 @@ pub struct Subject<'w, 's> {
 }
 
 /// Takes the picture.
-pub fn publish(mut subject: Subject, mut deadlines: ResMut<Deadlines>, mut outgoing: ResMut<Outgoing>) {
+pub fn publish(
+    mut subject: Subject,
+    mut deadlines: ResMut<Deadlines>,
+    mut outgoing: ResMut<Outgoing>,
+    mut looked_at: Local<Instant>,
+) {
     let now = subject.moment.0;
     if now.instant < deadlines.snapshot_at && !subject.stopping.0 {
         return;
     }
     deadlines.snapshot_at = now.instant + subject.policy.0.snapshot_interval;
-    let workers = workers(&mut subject);
+    let looked_at = std::mem::replace(&mut *looked_at, now.instant);
+    let workers = workers(&mut subject, looked_at, &mut outgoing.0.events);
     let snapshot = Snapshot {
         at: now.unix,
         started_at: subject.totals.started_at,
@@ -64,19 +69,9 @@ pub fn publish(mut subject: Subject, mut deadlines: ResMut<Deadlines>, mut outgo
         runtime: RuntimeSnapshot::default(),
     };
     outgoing.0.snapshot = Some(Box::new(snapshot));
-    tell_who_came_and_went(&mut subject.workers, now, &mut outgoing);
     let (accepted, difficulty, rejected) = std::mem::take(&mut subject.totals.since_event);
     if accepted + rejected > 0 {
         let kind = PoolEventKind::SharesAccepted { accepted, difficulty, rejected };
-        outgoing.0.events.push(PoolEvent { at: now.unix, kind });
-    }
-}
-
-fn tell_who_came_and_went(workers: &mut Query<Worker>, now: Now, outgoing: &mut Outgoing) {
-    for (_, identity, _, _, mut presence) in workers {
-        let Some(is_up) = presence::news(&mut presence, now.instant) else { continue };
-        let worker = identity.label.clone();
-        let kind = if is_up { PoolEventKind::WorkerUp { worker } } else { PoolEventKind::WorkerDown { worker } };
         outgoing.0.events.push(PoolEvent { at: now.unix, kind });
     }
 }
@@ -105,31 +100,41 @@ fn pool(subject: &mut Subject, workers: &[WorkerSnapshot]) -> PoolSnapshot {
     }
 }
 
-fn workers(subject: &mut Subject) -> Vec<WorkerSnapshot> {
+/// Looks at every worker: pictures of them, and events of those who came or went.
+fn workers(subject: &mut Subject, looked_at: Instant, events: &mut Vec<PoolEvent>) -> Vec<WorkerSnapshot> {
     let now = subject.moment.0.instant;
     let job = subject.board.latest().and_then(|entity| subject.jobs.get(entity).ok());
     let settings = &subject.policy.0;
     let mut outputs = Outputs { job, settings, last: None };
     let assigned = assigned(&subject.channels, subject.board.newest);
-    let mut workers = Vec::with_capacity(assigned.len());
+    let mut workers = Vec::with_capacity(subject.workers.iter().len());
     for (entity, identity, totals, mut rate, mut presence) in &mut subject.workers {
         let assignment = assigned.get(&entity);
-        presence::watch(&mut presence, assignment.map(|assignment| &assignment.work), now);
+        presence::watch(&mut presence, assignment.map(|assignment| &assignment.work), looked_at, now);
+        if let Some(is_up) = presence::news(&mut presence, now) {
+            events.push(came_or_went(is_up, identity.label.clone(), subject.moment.0.unix));
+        }
         let payee = assignment.and_then(|assignment| assignment.payee).map(|index| subject.payees.payee(index));
         let picture = WorkerSnapshot {
             hashrates: windows::rates(&mut rate, now),
             expected_share_seconds: assignment.and_then(|it| presence::expected_seconds(&presence, &it.work, now)),
-            quiet_seconds: presence.rhythm.heard_at.map(|heard_at| now.since(heard_at).as_secs_f64()),
+            quiet_seconds: presence::quiet_seconds(&presence, now),
             outputs: outputs.of(payee.unwrap_or(&identity.payee)),
             ..picture(identity, totals, &presence, assignment.map(|assignment| assignment.work.difficulty))
         };
         workers.push(picture);
     }
-    workers.sort_by(|one, other| {
+    // Their numbers differ, so the order is always the same, and no second list is needed to keep it.
+    workers.sort_unstable_by(|one, other| {
         let online = other.presence.is_online().cmp(&one.presence.is_online());
         online.then(other.hashrates[1].total_cmp(&one.hashrates[1])).then(one.id.cmp(&other.id))
     });
     workers
+}
+
+fn came_or_went(is_up: bool, worker: Arc<str>, at: UnixTime) -> PoolEvent {
+    let kind = if is_up { PoolEventKind::WorkerUp { worker } } else { PoolEventKind::WorkerDown { worker } };
+    PoolEvent { at, kind }
 }
 
 /// What a worker has been given on its hardest channel.
@@ -140,7 +145,7 @@ struct Assignment {
 
 /// The work of every worker that has some.
 fn assigned(channels: &Query<(&Channel, &Vardiff)>, newest: JobId) -> HashMap<Entity, Assignment> {
-    let mut assigned: HashMap<Entity, Assignment> = HashMap::new();
+    let mut assigned: HashMap<Entity, Assignment> = HashMap::with_capacity(channels.iter().len());
     for (channel, vardiff) in channels.iter().filter(|(channel, _)| channel.first_job.is_some()) {
         for (_, worker) in &channel.submitters {
             let is_hardest = |known: &Assignment| known.work.difficulty >= vardiff.in_force;
@@ -148,7 +153,7 @@ fn assigned(channels: &Query<(&Channel, &Vardiff)>, newest: JobId) -> HashMap<En
                 continue;
             }
             // A pinned difficulty was chosen by somebody else for reasons of their own.
-            let aimed_seconds = (!vardiff.pinned).then_some(vardiff.seconds_per_share);
+            let aimed_seconds = (!vardiff.pinned).then_some(vardiff.seconds_per_share as f32);
             let work = Work { difficulty: vardiff.in_force, aimed_seconds };
             assigned.insert(*worker, Assignment { work, payee: channel.payout_of(newest) });
         }

@@ -204,8 +204,8 @@ pub(crate) struct WorkerJson<'a> {
     online: bool,
     presence: &'static str,
     connections: u32,
-    expected_share_seconds: Option<f64>,
-    quiet_seconds: Option<f64>,
+    expected_share_seconds: Option<f32>,
+    quiet_seconds: Option<f32>,
     tip_latency: Option<TipLatencyJson>,
     hashrates: HashratesJson,
     shares: SharesJson,
@@ -220,8 +220,8 @@ pub(crate) struct WorkerJson<'a> {
 
 #[derive(Serialize)]
 struct TipLatencyJson {
-    last_seconds: f64,
-    mean_seconds: f64,
+    last_seconds: f32,
+    mean_seconds: f32,
 }
 
 #[derive(Serialize)]
@@ -241,11 +241,11 @@ impl<'a> WorkerJson<'a> {
             online: worker.presence.is_online(),
             presence: worker.presence.label(),
             connections: worker.connections,
-            expected_share_seconds: worker.expected_share_seconds.map(finite),
-            quiet_seconds: worker.quiet_seconds.map(finite),
+            expected_share_seconds: worker.expected_share_seconds.filter(|seconds| seconds.is_finite()),
+            quiet_seconds: worker.quiet_seconds,
             tip_latency: worker.tip_latency.map(|latency| TipLatencyJson {
-                last_seconds: finite(latency.last_seconds),
-                mean_seconds: finite(latency.mean_seconds),
+                last_seconds: latency.last_seconds,
+                mean_seconds: latency.mean_seconds,
             }),
             hashrates: HashratesJson(worker.hashrates),
             shares: SharesJson::new(worker.accepted, worker.accepted_difficulty, worker.rejected),
