@@ -11,7 +11,7 @@ use warppool_components::node::{NodeState, NodeStatus, RPC_LATENCY_BOUNDS_SECOND
 use warppool_components::reject::Reject;
 use warppool_components::snapshot::{HistogramSnapshot, RuntimeSnapshot, Snapshot, WorkerSnapshot};
 use warppool_components::units::UnixTime;
-use warppool_components::worker::HASHRATE_WINDOW_NAMES;
+use warppool_components::worker::{HASHRATE_WINDOW_NAMES, PresenceState};
 
 /// Type of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -117,6 +117,12 @@ fn write_workers(text: &mut Exposition, snapshot: &Snapshot) {
         "Workers that are connected and whose silence can be chance",
         f64::from(pool.workers_online),
     );
+    let name = "warppool_workers_by_presence";
+    text.family(name, "gauge", "Known workers by whether they are there");
+    for state in PresenceState::ALL {
+        let count = snapshot.workers.iter().filter(|worker| worker.presence == state).count();
+        text.sample(name, &[("presence", state.label())], count as f64);
+    }
     text.counter("warppool_workers_authorized_total", "Successful authorizes since the start", pool.authorized as f64);
     text.counter("warppool_workers_disconnected_total", "Connections ended since the start", pool.disconnected as f64);
     text.family("warppool_active_connections", "gauge", "Open connections of miners by protocol");

@@ -8,7 +8,7 @@ use warppool_components::limits::WORKER_METRICS_MAX;
 use warppool_components::snapshot::Snapshot;
 
 /// Names of the handbook and ours, with their types.
-const EXPECTED: [(&str, &str); 33] = [
+const EXPECTED: [(&str, &str); 34] = [
     ("warppool_blocks_found_total", "counter"),
     ("warppool_shares_accepted_total", "counter"),
     ("warppool_shares_rejected_total", "counter"),
@@ -42,6 +42,7 @@ const EXPECTED: [(&str, &str); 33] = [
     ("warppool_connections_accepted_total", "counter"),
     ("warppool_connections_refused_total", "counter"),
     ("warppool_admin_messages_dropped_total", "counter"),
+    ("warppool_workers_by_presence", "gauge"),
 ];
 
 #[derive(Default)]
@@ -133,6 +134,9 @@ fn the_exposition_has_every_name_with_its_type() {
         ("warppool_connections_refused_total{reason=\"over_cap\"}", 7.0),
         ("warppool_connections_refused_total{reason=\"accept_failed\"}", 2.0),
         ("warppool_admin_messages_dropped_total", 3.0),
+        ("warppool_workers_by_presence{presence=\"mining\"}", 2.0),
+        ("warppool_workers_by_presence{presence=\"silent\"}", 0.0),
+        ("warppool_workers_by_presence{presence=\"disconnected\"}", 1.0),
     ] {
         assert_eq!(found.samples.get(series), Some(&value), "{series}");
     }
