@@ -4,6 +4,7 @@
 mod blocks;
 mod determinism;
 mod judging;
+mod matrix;
 mod order;
 mod sessions;
 mod storm;
