@@ -5,6 +5,7 @@ mod blocks;
 mod determinism;
 mod judging;
 mod matrix;
+mod messages;
 mod order;
 mod sessions;
 mod storm;
