@@ -2,8 +2,9 @@
 
 pub use super::pay_address::{NetworkName, PayAddress};
 use crate::client::Endpoint;
-use crate::config::Sources;
+use crate::config::{Secret, Sources};
 use clap::{Args, Parser, Subcommand};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -122,8 +123,8 @@ pub struct Doctor {
     #[arg(long, value_name = "ADDRESS.WORKER", default_value = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa.doctor")]
     pub user: String,
     /// Its password. Many pools take an easy difficulty from it, such as d=0.0001, so that real shares can be found.
-    #[arg(long, value_name = "TEXT", default_value = "x")]
-    pub password: String,
+    #[arg(long, value_name = "TEXT", default_value = "x", value_parser = password)]
+    pub password: Secret,
     /// One client, probe or check alone.
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
@@ -148,8 +149,8 @@ pub struct Verify {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Its password.
-    #[arg(long, value_name = "TEXT", default_value = "x")]
-    pub password: String,
+    #[arg(long, value_name = "TEXT", default_value = "x", value_parser = password)]
+    pub password: Secret,
     /// Speak TLS.
     #[arg(long)]
     pub tls: bool,
@@ -206,6 +207,10 @@ impl CheckConfig {
     }
 }
 
+fn password(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::from(text.to_owned()))
+}
+
 /// The file that was named, or the one that is looked for.
 fn config_or_default(file: Option<&PathBuf>) -> PathBuf {
     file.cloned().unwrap_or_else(|| crate::config::paths::Directories::from_environment().config_file())
@@ -237,6 +242,18 @@ mod tests {
         assert_eq!((demo.blocks_until_exit(), demo.timeout, demo.miners), (None, 60, 4));
         assert!(matches!(parse("warppool check-config"), Ok(Command::CheckConfig(CheckConfig { file: None, .. }))));
         assert!(matches!(parse("warppool config default"), Ok(Command::Config { command: ConfigCommand::Default })));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let user = "--address 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
+        for line in [
+            "warppool doctor --pool a:1 --password hush",
+            &format!("warppool verify --pool a:1 {user} --password hush"),
+        ] {
+            let command = parse(line).expect(line);
+            assert!(!format!("{command:?}").contains("hush"), "{line}");
+        }
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl Connection {
         &self.transcript
     }
 
+    /// Keeps a secret out of the transcript from now on.
+    pub fn conceal(&mut self, secret: &str) {
+        self.transcript.conceal(secret);
+    }
+
     /// Writes a remark into the transcript.
     pub fn remark(&mut self, text: &str) {
         self.transcript.push(Speaker::Remark, text);

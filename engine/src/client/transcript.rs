@@ -1,5 +1,6 @@
 //! What both sides have said, with the time, bounded.
 
+use crate::config::Secret;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
@@ -33,12 +34,18 @@ pub struct Transcript {
     started_at: Instant,
     entries: VecDeque<Entry>,
     left_out: usize,
+    secret: Option<Secret>,
 }
 
 impl Transcript {
     /// An empty one; its clock starts now.
     pub fn begin() -> Self {
-        Self { started_at: Instant::now(), entries: VecDeque::new(), left_out: 0 }
+        Self { started_at: Instant::now(), entries: VecDeque::new(), left_out: 0, secret: None }
+    }
+
+    /// Shows a word in its place from now on. A short secret may hide more than itself.
+    pub fn conceal(&mut self, secret: &str) {
+        self.secret = Some(Secret::from(secret.to_owned())).filter(|secret| !secret.is_empty());
     }
 
     /// Appends a line; the oldest go when there are too many.
@@ -48,7 +55,11 @@ impl Transcript {
             self.left_out += 1;
         }
         let at_ms = u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.entries.push_back(Entry { at_ms, speaker, text: shortened(text) });
+        let text = match &self.secret {
+            Some(secret) => shortened(&text.replace(secret.reveal(), "(hidden)")),
+            None => shortened(text),
+        };
+        self.entries.push_back(Entry { at_ms, speaker, text });
     }
 
     /// The lines that are kept, oldest first.

@@ -8,6 +8,7 @@ use super::report::Report;
 use super::script::{self, CLIENTS};
 use super::visit::Visit;
 use crate::client::{ConnectError, Connection, Received, TlsOptions, Way};
+use crate::config::Secret;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,15 @@ pub struct Options {
     /// `ADDRESS.worker`.
     pub user: String,
     /// Its password.
-    pub password: String,
+    pub password: Secret,
     /// One client, probe or check alone.
     pub only: Option<String>,
     /// Also what takes a minute.
     pub long: bool,
     /// A certificate that strangers do not believe is a failure.
     pub strict: bool,
+    /// Longest silence towards an idle miner that is allowed; the first firmware gives a pool up after 90 s.
+    pub silence_max: Duration,
     /// How long an answer may take; a miner's firmware takes a pool for dead after 5 s.
     pub patience: Duration,
 }
@@ -85,6 +88,11 @@ impl Options {
 }
 
 impl Run<'_> {
+    /// Longest silence that is allowed.
+    pub(super) fn silence_max(&self) -> Duration {
+        self.options.silence_max
+    }
+
     /// Whether a doubtful certificate is a failure.
     pub(super) fn is_strict(&self) -> bool {
         self.options.strict
@@ -115,7 +123,13 @@ impl Run<'_> {
     fn dial(&mut self, tls: Option<TlsOptions>) -> Result<Connection, ConnectError> {
         self.keep_distance();
         let way = Way { tls, ..self.options.way.clone() };
-        Connection::open(&way, Instant::now() + self.options.patience)
+        let mut connection = Connection::open(&way, Instant::now() + self.options.patience)?;
+        let password = self.options.password.reveal();
+        // Without them nobody could tell from the conversation what was tried.
+        if password != "x" && !password.starts_with("d=") {
+            connection.conceal(password);
+        }
+        Ok(connection)
     }
 
     /// Sends bytes on a connection of their own and waits until the pool has hung up or said something.
@@ -138,7 +152,8 @@ impl Run<'_> {
         };
         let user = &self.options.user;
         let address = user.split('.').next().unwrap_or(user);
-        let names = [("user", &**user), ("password", &self.options.password), ("address", address), ("session", "")];
+        let names =
+            [("user", &**user), ("password", self.options.password.reveal()), ("address", address), ("session", "")];
         names.map(|(name, value)| (name.to_owned(), quoted(value))).into()
     }
 

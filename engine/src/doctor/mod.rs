@@ -5,7 +5,7 @@
 //! - `probes` ask what no client asks. `visit` is one connection and judges every line that comes, with `judge`.
 //! - `ledger` gathers, `report` tells.
 //!
-//! It is polite: one connection after the other, at most two at once, some 25 in all, a few shares that are worth
+//! It is polite: one connection after the other, at most two at once, some 20 in all, a few shares that are worth
 //! nothing. It does not measure speed, and it does not know what a pool pays: see `verify`.
 
 mod check;
@@ -69,6 +69,7 @@ fn options(arguments: &Doctor) -> Options {
         only: arguments.only.clone(),
         long: arguments.long,
         strict: arguments.strict,
+        silence_max: Duration::from_secs(60),
         patience: Duration::from_secs(5),
     }
 }

@@ -41,9 +41,6 @@ pub(super) const PROBES: [Probe; 10] = [
     probe("idle", "a minute of silence", When::Long, idle),
 ];
 
-/// Longest silence that is allowed.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
-
 /// Bytes of certificates that small devices have room for.
 const CHAIN_BYTES_MAX: usize = 4096;
 
@@ -204,11 +201,11 @@ fn endless(run: &mut Run<'_>, ledger: &mut Ledger) {
 }
 
 fn idle(run: &mut Run<'_>, ledger: &mut Ledger) {
-    let authorize = run.authorize(2);
+    let (authorize, silence_max) = (run.authorize(2), run.silence_max());
     let Some(mut visit) = run.visit(ledger) else { return };
     join(&mut visit, &authorize);
     visit.ledger().made(Check::IdleJob);
-    if !visit.hear_next(Instant::now() + SILENCE_MAX) && !visit.has_ended() {
-        visit.found(Check::IdleJob, format!("nothing was sent for {} s", SILENCE_MAX.as_secs()));
+    if !visit.hear_next(Instant::now() + silence_max) && !visit.has_ended() {
+        visit.found(Check::IdleJob, format!("nothing was sent for {} s", silence_max.as_secs_f32()));
     }
 }

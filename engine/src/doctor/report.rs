@@ -31,7 +31,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn of(options: &Options, outcomes: Vec<Outcome>, ledger: Ledger) -> Self {
+    pub(super) fn of(options: &Options, outcomes: Vec<Outcome>, mut ledger: Ledger) -> Self {
+        if ledger.was_made(Check::Authorize) && !ledger.was_made(Check::FirstJob) {
+            ledger.note(format!(
+                "the pool takes no worker \"{}\", so little could be tried: give --user with an address of its network",
+                options.user
+            ));
+        }
         let only = options.only.as_deref().and_then(Check::named);
         let wanted = CHECKS.iter().map(|about| about.check).filter(|check| only.is_none_or(|only| only == *check));
         let verdicts = wanted.map(|check| (check, verdict(check, &outcomes, &ledger))).collect();

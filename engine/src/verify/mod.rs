@@ -85,7 +85,7 @@ fn ask(arguments: &Verify) -> Result<Verdict, VerifyError> {
     let deadline = Instant::now() + PATIENCE;
     let mut miner = Newcomer { connection: Connection::open(&way, deadline)?, deadline };
     let (extranonce1, extranonce2_bytes) = miner.subscribe()?;
-    miner.authorize(&user, &arguments.password)?;
+    miner.authorize(&user, arguments.password.reveal())?;
     let job = miner.job()?;
     let coinbase = Coinbase::read(&job, &extranonce1, extranonce2_bytes)?;
     let doubt = miner.connection.tls().and_then(|tls| tls.doubt.clone());

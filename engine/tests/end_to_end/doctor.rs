@@ -20,10 +20,11 @@ fn examined(pool: &FakePool, only: Option<&str>, patience: Duration) -> Report {
     let options = Options {
         way: Way { endpoint, tls: None },
         user: format!("{}.doctor", address(1)),
-        password: "x".into(),
+        password: "x".to_owned().into(),
         only: only.map(str::to_owned),
-        long: false,
+        long: only == Some("idle"),
         strict: false,
+        silence_max: Duration::from_millis(300),
         patience,
     };
     examine(&options, |_| {}).unwrap()
@@ -77,6 +78,7 @@ fn a_refused_worker_is_told_in_the_pools_words() {
     let (status, text, _) = doctor(pool.miners, &["--only", "cpuminer"]);
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("FAIL authorize") && text.contains("regtest"), "{text}");
+    assert!(text.contains("note: the pool takes no worker"), "{text}");
     assert!(text.contains("> {\"id\": 2, \"method\": \"mining.authorize\""), "the conversation: {text}");
 }
 
@@ -189,6 +191,23 @@ fn wrong_verdicts_on_shares_are_named() {
         ],
         Duration::from_secs(20),
     );
+}
+
+#[test]
+fn one_check_alone_is_told_of_and_the_password_is_hidden() {
+    let pool = FakePool::start(Defect::FirstJobNotClean);
+    let more = ["--user", &format!("{}.doctor", address(1)), "--only", "first-job", "--password", "hush"];
+    let (status, text, _) = doctor(pool.address, &more);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("FAIL  first-job") && !text.contains("rollable-bits"), "{text}");
+    assert!(text.contains("(hidden)") && !text.contains("hush"), "{text}");
+}
+
+#[test]
+fn an_idle_miner_that_hears_nothing_is_told_of() {
+    let pool = FakePool::start(Defect::None);
+    let report = examined(&pool, Some("idle"), Duration::from_secs(20));
+    assert_eq!(report.failed().map(|check| check.name()).collect::<Vec<_>>(), ["idle-job"], "{}", report.text());
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn fee_and_donation_are_listed_and_the_rest_is_the_miners() {
         let outputs = result["outputs"].as_array().unwrap();
         outputs.iter().filter(|it| it["address"] == wanted).map(|it| it["sats"].as_u64().unwrap()).sum::<u64>()
     };
-    assert_eq!(part(&fee), sum * 15 / 1000);
+    assert_eq!((part(&fee), part(&donation)), (sum * 15 / 1000, sum * 5 / 1000));
     assert_eq!(result["sats"], part(&own));
     assert!(result["percent"].as_f64().unwrap() > 97.9, "{result}");
     assert_eq!(result["height"], node.height() + 1);
