@@ -28,6 +28,8 @@ pub(super) struct Miner {
     pub(super) difficulty: Option<f64>,
     /// All jobs with their difficulties, oldest first.
     pub(super) jobs: Vec<(Job, f64)>,
+    /// How many jobs there were when the last share was looked for.
+    worked_on: usize,
     shares: u64,
 }
 
@@ -91,10 +93,16 @@ impl Miner {
         Ok(Share { nonce, ..field.share })
     }
 
+    /// A block was found elsewhere since the last share was looked for, so that it may be refused as stale.
+    pub(super) fn has_new_tip(&self) -> bool {
+        self.jobs.iter().skip(self.worked_on).any(|(job, _)| job.clean)
+    }
+
     /// The next extranonce2 of the newest job.
     fn field(&mut self, rolls: bool) -> Result<Field, String> {
         let extranonce1 = self.extranonce1.as_ref().ok_or("the pool gave no extranonce")?;
         let (job, difficulty) = self.jobs.last().ok_or("the pool gave no job")?;
+        self.worked_on = self.jobs.len();
         self.shares += 1;
         let counter = self.shares.to_be_bytes();
         let extranonce2 = &counter[counter.len() - self.extranonce2_bytes.clamp(1, counter.len())..];

@@ -12,6 +12,9 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// How long after a stale share the job of the new tip may come.
+const TIP_ON_ITS_WAY: Duration = Duration::from_secs(3);
+
 /// What an answer must say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Expected {
@@ -50,6 +53,8 @@ pub(super) struct Visit<'a> {
     given_up: Vec<String>,
     /// The code of the last share's answer.
     last_code: Option<i64>,
+    /// Shares that were refused as stale: failures unless a new tip comes.
+    stale: Vec<Wrong>,
     /// The last share was accepted.
     pub(super) last_accepted: bool,
     patience: Duration,
@@ -72,6 +77,7 @@ impl<'a> Visit<'a> {
             requests: VecDeque::new(),
             given_up: Vec::new(),
             last_code: None,
+            stale: Vec::new(),
             last_accepted: false,
             patience,
             subscribed: false,
@@ -133,6 +139,19 @@ impl<'a> Visit<'a> {
                 self.found(request.check, format!("{} is not answered within {seconds} s", request.method));
             }
             self.given_up.push(request.id);
+        }
+        self.judge_stale();
+    }
+
+    /// A share is stale when a block was found meanwhile; its job may be on its way still.
+    fn judge_stale(&mut self) {
+        let deadline = Instant::now() + TIP_ON_ITS_WAY;
+        while !self.stale.is_empty() && !self.miner.has_new_tip() && self.hear_next(deadline) {}
+        let stale = std::mem::take(&mut self.stale);
+        if self.miner.has_new_tip() {
+            stale.iter().for_each(|(check, _)| self.ledger.not_made(*check, "a block was found meanwhile"));
+        } else {
+            self.found_all(stale);
         }
     }
 

@@ -122,6 +122,17 @@ fn a_good_pool_of_others_passes_every_check() {
     assert_eq!(open, ["certificate", "tls-1.2", "idle-job"], "{}", report.text());
 }
 
+#[test]
+fn a_share_that_a_new_block_made_stale_is_nobodys_fault() {
+    let pool = FakePool::start(Defect::FindsBlocks);
+    let report = examined(&pool, None, Duration::from_secs(20));
+    assert!(report.has_passed(), "{}", report.text());
+    let pool = FakePool::start(Defect::StaleWithoutReason);
+    let report = examined(&pool, Some("cpuminer"), Duration::from_secs(20));
+    let failed: Vec<&str> = report.failed().map(|check| check.name()).collect();
+    assert_eq!(failed, ["good-share"], "{}", report.text());
+}
+
 /// A pool with one defect fails one check, and that is the right one.
 fn assert_named(cases: &[(Defect, &str)], patience: Duration) {
     for (defect, expected) in cases {

@@ -55,6 +55,9 @@ pub(crate) enum Defect {
     ChokesOnBlankLine,
     CoinbaseWithoutExtranonce,
     AcceptsAnybody,
+    /// None at all: every other share is stale, because blocks are found quickly.
+    FindsBlocks,
+    StaleWithoutReason,
 }
 
 /// Hashes a share: some sixteen.
@@ -127,6 +130,8 @@ struct Session {
     mask: u32,
     authorized: bool,
     has_job: bool,
+    blocks: u32,
+    submits: u32,
     shares: HashSet<String>,
     out: Vec<String>,
 }
@@ -140,6 +145,8 @@ impl Session {
             mask: 0,
             authorized: false,
             has_job: false,
+            blocks: 0,
+            submits: 0,
             shares: HashSet::new(),
             out: Vec::new(),
         }
@@ -352,7 +359,18 @@ impl Session {
         if !self.authorized && self.defect != Defect::AcceptsAnybody {
             return self.refuse(id, 24, "Unauthorized worker");
         }
-        let is_known = text(1) == "1" || text(1) == "2" && self.defect == Defect::RepeatsWork;
+        self.submits += 1;
+        if self.submits.is_multiple_of(2) && text(1) != "7ffffff1" {
+            if self.defect == Defect::StaleWithoutReason {
+                return self.refuse(id, 21, "Stale share");
+            }
+            if self.defect == Defect::FindsBlocks {
+                self.blocks += 1;
+                self.refuse(id, 21, "Stale share");
+                return self.notify(&format!("{}", 1 + self.blocks), 0x6000_0000 + self.blocks);
+            }
+        }
+        let is_known = text(1) == (1 + self.blocks).to_string() || text(1) == "2" && self.defect == Defect::RepeatsWork;
         if !is_known || !self.has_job {
             let code = if self.defect == Defect::UnknownJobIsOther { 20 } else { 21 };
             if self.defect == Defect::AcceptsAnybody && !self.authorized {

@@ -38,6 +38,11 @@ impl Visit<'_> {
         let has_code = reply.error.is_none() || shape.is_ok();
         self.found_all(shape.err());
         let Some(request) = self.take_request(reply.id.as_deref()) else { return };
+        if is_stale(&request, reply) {
+            self.last_accepted = false;
+            let text = format!("a share is refused although no block was found: {}", describe(reply));
+            return self.stale.push((request.check, text));
+        }
         self.ledger.made(request.check);
         if has_code || !matches!(request.expected, Expected::Code(_) | Expected::Same) {
             self.judge_answer(&request, reply);
@@ -194,6 +199,12 @@ impl Visit<'_> {
         self.connection.send_lines(&[format!("{{\"id\":{id},\"result\":\"{result}\",\"error\":null}}")]);
         true
     }
+}
+
+/// A share that was to be judged by itself, refused because of its job.
+fn is_stale(request: &Request, reply: &Reply) -> bool {
+    let by_itself = matches!(request.expected, Expected::True | Expected::Same | Expected::Code([22] | [23]));
+    request.method == "mining.submit" && by_itself && reply.error_code() == Some(21)
 }
 
 fn describe(reply: &Reply) -> String {
