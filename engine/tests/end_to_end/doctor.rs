@@ -134,74 +134,71 @@ fn a_share_that_a_new_block_made_stale_is_nobodys_fault() {
 }
 
 /// A pool with one defect fails one check, and that is the right one.
-fn assert_named(cases: &[(Defect, &str)], patience: Duration) {
-    for (defect, expected) in cases {
-        let pool = FakePool::start(*defect);
-        let report = examined(&pool, None, patience);
+fn assert_named(cases: &[(Defect, &str)]) {
+    let assert_one = |defect: Defect, expected: &str| {
+        let pool = FakePool::start(defect);
+        let report = examined(&pool, None, Duration::from_secs(20));
         let failed: Vec<&str> = report.failed().map(|check| check.name()).collect();
-        assert_eq!(failed, [*expected], "{defect:?}: {}", report.text());
+        assert_eq!(failed, [expected], "{defect:?}: {}", report.text());
         let text = report.text();
         assert!(text.contains(&format!("FAIL {expected} in ")) && text.contains(" ms > "), "{text}");
-    }
+    };
+    // An examination mostly waits.
+    std::thread::scope(|scope| {
+        for (defect, expected) in cases {
+            scope.spawn(move || assert_one(*defect, expected));
+        }
+    });
 }
 
 #[test]
 fn wrong_answers_are_named() {
-    assert_named(
-        &[
-            (Defect::BrokenConfigure, "configure"),
-            (Defect::ConfigureLeavesOut, "configure"),
-            (Defect::ClosesOnTinySuggestion, "suggest-difficulty"),
-            (Defect::DropsTextIds, "reply-id"),
-            (Defect::RoundsIds, "reply-id"),
-            (Defect::NoErrorMember, "reply-shape"),
-            (Defect::TextErrors, "reply-shape"),
-            (Defect::HugeExtranonce2, "extranonce"),
-            (Defect::OtherExtranonceWhenAskedAgain, "repeated-subscribe"),
-            (Defect::ClosesOnUnknownMethod, "unknown-method"),
-            (Defect::RefusesEarlyAuthorize, "authorize"),
-            (Defect::ForgetsFirstWorker, "second-authorize"),
-            (Defect::AnswersBackwards, "reply-order"),
-            (Defect::BlankLines, "json-lines"),
-            (Defect::ChokesOnBlankLine, "framing"),
-        ],
-        Duration::from_secs(20),
-    );
+    assert_named(&[
+        (Defect::BrokenConfigure, "configure"),
+        (Defect::ConfigureLeavesOut, "configure"),
+        (Defect::ClosesOnTinySuggestion, "suggest-difficulty"),
+        (Defect::DropsTextIds, "reply-id"),
+        (Defect::RoundsIds, "reply-id"),
+        (Defect::NoErrorMember, "reply-shape"),
+        (Defect::TextErrors, "reply-shape"),
+        (Defect::HugeExtranonce2, "extranonce"),
+        (Defect::OtherExtranonceWhenAskedAgain, "repeated-subscribe"),
+        (Defect::ClosesOnUnknownMethod, "unknown-method"),
+        (Defect::RefusesEarlyAuthorize, "authorize"),
+        (Defect::ForgetsFirstWorker, "second-authorize"),
+        (Defect::AnswersBackwards, "reply-order"),
+        (Defect::BlankLines, "json-lines"),
+        (Defect::ChokesOnBlankLine, "framing"),
+    ]);
 }
 
 #[test]
 fn wrong_jobs_are_named() {
-    assert_named(
-        &[
-            (Defect::NotifyBeforeSubscribe, "subscribe-first"),
-            (Defect::LineBeforeAuthorizeReply, "authorize-quiet"),
-            (Defect::JobBeforeDifficulty, "difficulty-first"),
-            (Defect::RepeatsJobIds, "job-id"),
-            (Defect::RepeatsWork, "job-work"),
-            (Defect::RollableBits, "rollable-bits"),
-            (Defect::LargeJob, "job-size"),
-            (Defect::FirstJobNotClean, "first-job"),
-            (Defect::ExponentInDifficulty, "difficulty-number"),
-            (Defect::NotificationWithId, "notification-shape"),
-            (Defect::CoinbaseWithoutExtranonce, "job-shape"),
-        ],
-        Duration::from_secs(20),
-    );
+    assert_named(&[
+        (Defect::NotifyBeforeSubscribe, "subscribe-first"),
+        (Defect::LineBeforeAuthorizeReply, "authorize-quiet"),
+        (Defect::JobBeforeDifficulty, "difficulty-first"),
+        (Defect::RepeatsJobIds, "job-id"),
+        (Defect::RepeatsWork, "job-work"),
+        (Defect::RollableBits, "rollable-bits"),
+        (Defect::LargeJob, "job-size"),
+        (Defect::FirstJobNotClean, "first-job"),
+        (Defect::ExponentInDifficulty, "difficulty-number"),
+        (Defect::NotificationWithId, "notification-shape"),
+        (Defect::CoinbaseWithoutExtranonce, "job-shape"),
+    ]);
 }
 
 #[test]
 fn wrong_verdicts_on_shares_are_named() {
-    assert_named(
-        &[
-            (Defect::RefusesShortNonce, "short-nonce"),
-            (Defect::UnknownJobIsOther, "unknown-job"),
-            (Defect::DuplicateIsAccepted, "duplicate"),
-            (Defect::LowDifficultyIsOther, "low-difficulty"),
-            (Defect::RefusesGoodShares, "good-share"),
-            (Defect::AcceptsAnybody, "unauthorized"),
-        ],
-        Duration::from_secs(20),
-    );
+    assert_named(&[
+        (Defect::RefusesShortNonce, "short-nonce"),
+        (Defect::UnknownJobIsOther, "unknown-job"),
+        (Defect::DuplicateIsAccepted, "duplicate"),
+        (Defect::LowDifficultyIsOther, "low-difficulty"),
+        (Defect::RefusesGoodShares, "good-share"),
+        (Defect::AcceptsAnybody, "unauthorized"),
+    ]);
 }
 
 #[test]
