@@ -48,9 +48,14 @@ impl Ledger {
     /// A check has failed. The same thing found again in the same conversation says nothing new.
     pub(super) fn found(&mut self, check: Check, text: String, transcript: String) {
         self.made(check);
-        if !self.findings.iter().any(|known| known.check == check) {
+        if !self.has_found(check) {
             self.findings.push(Finding { check, text, transcript });
         }
+    }
+
+    /// Whether the check has failed for the client at hand.
+    pub(super) fn has_found(&self, check: Check) -> bool {
+        self.findings.iter().any(|finding| finding.check == check)
     }
 
     /// Something to know that is no failure.

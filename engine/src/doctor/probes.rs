@@ -92,7 +92,7 @@ fn extensions(run: &mut Run<'_>, ledger: &mut Ledger) {
         visit.ask(&[usual(&format!(
             r#"{{"id":{subset},"method":"mining.configure","params":[[{list}],{{"version-rolling.mask":"1fffe000","version-rolling.min-bit-count":2,"minimum-difficulty.value":1}}]}}"#
         ))]);
-        if visit.has_ended() {
+        if visit.is_settled(Check::Configure) {
             return;
         }
     }
@@ -104,9 +104,13 @@ fn suggestions(run: &mut Run<'_>, ledger: &mut Ledger) {
     let suggest = r#"{"id":7,"method":"mining.suggest_difficulty","params":[0.00015]}"#;
     visit.ask(&[usual(suggest)]);
     join(&mut visit, &authorize);
-    (0..3).for_each(|_| visit.ask(&[usual(suggest)]));
     let target = "00000000ffff0000000000000000000000000000000000000000000000000000";
-    visit.ask(&[usual(&format!(r#"{{"id":8,"method":"mining.suggest_target","params":["{target}"]}}"#))]);
+    let target = format!(r#"{{"id":8,"method":"mining.suggest_target","params":["{target}"]}}"#);
+    for line in [suggest, suggest, suggest, &target] {
+        if !visit.is_settled(Check::SuggestDifficulty) {
+            visit.ask(&[usual(line)]);
+        }
+    }
 }
 
 fn pings(run: &mut Run<'_>, ledger: &mut Ledger) {
@@ -118,7 +122,9 @@ fn pings(run: &mut Run<'_>, ledger: &mut Ledger) {
 fn strangers(run: &mut Run<'_>, ledger: &mut Ledger) {
     let Some(mut visit) = run.visit(ledger) else { return };
     for number in 1..=3 {
-        visit.ask(&[usual(&format!(r#"{{"id":{number},"method":"mining.no_such_{number}","params":[]}}"#))]);
+        if !visit.is_settled(Check::UnknownMethod) {
+            visit.ask(&[usual(&format!(r#"{{"id":{number},"method":"mining.no_such_{number}","params":[]}}"#))]);
+        }
     }
     visit.blame = Some(Check::UnknownMethod);
     visit.ask(&[subscribe(4)]);

@@ -91,6 +91,11 @@ impl<'a> Visit<'a> {
         self.ended
     }
 
+    /// Nothing more is learnt from asking the same again: the pool has hung up, or the check has failed here already.
+    pub(super) fn is_settled(&self, check: Check) -> bool {
+        self.ended || self.ledger.has_found(check)
+    }
+
     /// The other findings and notes.
     pub(super) fn ledger(&mut self) -> &mut Ledger {
         self.ledger

@@ -119,3 +119,25 @@ impl Drop for Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token};
+
+    #[test]
+    fn messages_that_the_engine_does_not_take_are_bounded() {
+        let poll = Poll::new().expect("a poll");
+        let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+        let stop = Stop::new(Arc::new(waker));
+        let show = || stop.show(MinerMessage { worker: None, text: "hello".into() });
+        let waiting: Vec<_> = (0..CONTROL_REQUESTS_QUEUED_MAX).map(|_| show().expect("room")).collect();
+        assert!(show().is_none());
+        for (number, (_, sender)) in stop.take_messages().into_iter().enumerate() {
+            sender.try_send(number as u32).expect("somebody waits");
+        }
+        let answers: Vec<u32> = waiting.iter().map(|answer| answer.try_recv().expect("answered")).collect();
+        assert!(answers.is_sorted() && answers.len() == CONTROL_REQUESTS_QUEUED_MAX);
+        assert!(show().is_some(), "there is room again");
+    }
+}

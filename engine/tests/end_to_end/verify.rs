@@ -66,6 +66,15 @@ fn a_pool_that_pays_another_is_found_out() {
 }
 
 #[test]
+fn a_pool_behind_tls_is_asked_like_any_other() {
+    let pool = FakePool::start_with_tls();
+    let own = Address::from_script(&payout(), Network::Regtest).unwrap().to_string();
+    let endpoint = format!("stratum+ssl://localhost:{}", pool.address.port());
+    let (status, text, errors) = Program::start(&["verify", "--pool", &endpoint, "--address", &own], &[]).finish();
+    assert!(status == Some(0) && text.contains("Note: a stranger would not believe"), "{text}\n{errors}");
+}
+
+#[test]
 fn what_makes_no_block_is_said() {
     let pool = FakePool::start(Defect::CoinbaseWithoutExtranonce);
     let (status, text, errors) = verify(pool.address, &address(1), &["--json"]);
