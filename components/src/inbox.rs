@@ -47,11 +47,22 @@ pub struct Closed {
     pub reason: CloseReason,
 }
 
+/// A sentence of the operator for miners' screens and logs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MinerMessage {
+    /// `address.name`, or an address for all of its workers; nobody means everybody.
+    pub worker: Option<Arc<str>>,
+    /// At most [`MINER_MESSAGE_BYTES_MAX`](crate::limits::MINER_MESSAGE_BYTES_MAX), without control characters.
+    pub text: Arc<str>,
+}
+
 /// An order from outside the engine.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// New settings; those that can change live do, from the next job on.
     Reload(Box<Settings>),
+    /// Show miners a sentence.
+    ShowMessage(MinerMessage),
     /// Write everything down, tell miners nothing, close every connection: the pool stops.
     Shutdown,
 }

@@ -217,6 +217,24 @@ pub const BLOCKS_IN_SNAPSHOT_MAX: usize = 64;
 /// Lines that wait for whoever reads the log: some 20 MiB at the most.
 pub const LOG_LINES_QUEUED_MAX: usize = 64 * 1024;
 
+/// Longest line of a pool that `warppool doctor` and `verify` read: thirty times what a small device takes.
+pub const CLIENT_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Lines kept of one connection of `warppool doctor`, for the transcript of a failure.
+pub const CLIENT_TRANSCRIPT_LINES_MAX: usize = 200;
+
+/// Bytes shown of one line of a transcript; a job is longer, but its start tells which one it is.
+pub const CLIENT_TRANSCRIPT_LINE_BYTES_MAX: usize = 400;
+
+/// Bytes of a message from the operator to miners: a line on a small screen, and far from what devices buffer.
+pub const MINER_MESSAGE_BYTES_MAX: usize = 200;
+
+/// Orders of the operator that wait for the engine; one at a time is given by a person.
+pub const CONTROL_REQUESTS_QUEUED_MAX: usize = 16;
+
+/// Bytes of one order on the control socket.
+pub const CONTROL_LINE_BYTES_MAX: usize = 4 * 1024;
+
 const _: () = assert!(EXTRANONCE1_BYTES >= 4 && EXTRANONCE1_BYTES <= 6, "stratum-v1 rule 10");
 const _: () = assert!(EXTRANONCE2_BYTES >= 7 && EXTRANONCE2_BYTES <= 8, "stratum-v1 rule 10");
 // Height push, job number push, tag push with its length, extranonce push: must fit at the longest tag.

@@ -6,12 +6,16 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod client;
 pub mod config;
+pub mod control;
 pub mod demo;
+pub mod doctor;
 pub mod logging;
 pub mod run;
 pub mod runtime;
 pub mod schedule;
+pub mod verify;
 pub mod world;
 
 use bevy_ecs::schedule::Schedule;

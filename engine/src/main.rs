@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use warppool_engine::cli::arguments::{Cli, Command, ConfigCommand};
 use warppool_engine::cli::{check_config, config_default, exit_code};
-use warppool_engine::{demo, run};
+use warppool_engine::{control, demo, doctor, run, verify};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -16,6 +16,9 @@ fn main() -> ExitCode {
         Command::CheckConfig(arguments) => {
             finish(check_config(&arguments.sources(), &mut io::stdout(), &mut io::stderr()))
         }
+        Command::Doctor(arguments) => finish(doctor::doctor(&arguments, &mut io::stdout(), &mut io::stderr())),
+        Command::Verify(arguments) => finish(verify::verify(&arguments, &mut io::stdout(), &mut io::stderr())),
+        Command::Message(arguments) => finish(control::message(&arguments, &mut io::stdout(), &mut io::stderr())),
         Command::Config { command: ConfigCommand::Default } => {
             finish(io::stdout().write_all(config_default().as_bytes()).map(|()| exit_code::DONE))
         }

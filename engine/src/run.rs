@@ -4,6 +4,7 @@ use crate::cli::arguments::Run;
 use crate::cli::exit_code;
 use crate::config::profile::Caps;
 use crate::config::{Config, Loaded, NodeEndpoint, Secrets, Sources, changes, load};
+use crate::control::Control;
 use crate::logging::{self, LogOptions};
 use crate::runtime::{Pool, PoolOptions, Reload, Signals, Stop};
 use warppool_admin::AdminOptions;
@@ -60,6 +61,7 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
     let (stop, reloading) = (pool.stop_handle(), pool.stop_handle());
     let mut current = config.clone();
     let signals = Signals::listen(move || stop.ask(), move || reload(&mut current, &sources, &reloading))?;
+    let control = Control::listen(&crate::control::socket_path(&config.store_path()), pool.stop_handle());
     for address in pool.miner_addresses() {
         tracing::info!("miners connect to stratum+tcp://{address}");
     }
@@ -68,6 +70,7 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
     }
     let outcome = pool.run();
     drop(signals);
+    drop(control);
     Ok(outcome?)
 }
 

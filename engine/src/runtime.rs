@@ -92,6 +92,8 @@ pub struct Pool {
     refused: Refused,
     clock: Clock,
     stop: Stop,
+    /// Who waits to know how many miners this tick's messages were sent to.
+    message_senders: Vec<Sender<u32>>,
     profile: String,
     engine_core: Option<usize>,
 }
@@ -137,6 +139,7 @@ impl Pool {
             refused: Refused::default(),
             clock,
             stop,
+            message_senders: Vec::new(),
             profile: options.profile,
             engine_core: options.engine_core,
         })
@@ -197,6 +200,10 @@ impl Pool {
             self.sockets.set_connections_max(settings.connections_max);
             inbox.commands.push(Command::Reload(Box::new(settings)));
         }
+        for (message, sender) in self.stop.take_messages() {
+            inbox.commands.push(Command::ShowMessage(message));
+            self.message_senders.push(sender);
+        }
         if stopping {
             inbox.commands.push(Command::Shutdown);
         }
@@ -213,6 +220,10 @@ impl Pool {
         let report = self.sockets.send(outbox);
         let sent_at = self.clock.now();
         self.measures.tick(received_at.instant, ticked_at.instant, sent_at.instant, outbox.shares);
+        for (sender, shown) in self.message_senders.drain(..).zip(&outbox.messages_shown) {
+            // Whoever asked may have gone.
+            let _ = sender.try_send(*shown);
+        }
         if outbox.new_tip {
             self.measures.tip(received_at.instant, ticked_at.instant, sent_at.instant);
         }

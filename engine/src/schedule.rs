@@ -4,7 +4,8 @@ use bevy_ecs::schedule::{
     IntoScheduleConfigs, LogLevel, Schedule, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor,
 };
 use warppool_systems::{
-    account, assemble, block, hash, ingest, jobs, judge, parse, persist, publish, reap, reply, session, vardiff,
+    account, announce, assemble, block, hash, ingest, jobs, judge, parse, persist, publish, reap, reply, session,
+    vardiff,
 };
 
 /// Label of the one schedule.
@@ -35,6 +36,7 @@ pub fn build() -> Schedule {
             account::account,
             (vardiff::vardiff, vardiff::ease).chain(),
             (reply::answer, reply::send).chain(),
+            announce::announce,
             reap::stop,
             persist::persist,
             publish::publish,

@@ -15,8 +15,8 @@ use warppool_systems::extranonces::Extranonces;
 use warppool_systems::identity;
 use warppool_systems::payees::Payees;
 use warppool_systems::resources::{
-    BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Moment, NodeView, Outgoing, Owed, Policy,
-    PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
+    BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages, Moment, NodeView, Outgoing, Owed,
+    Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
 };
 use warppool_systems::windows;
 
@@ -33,6 +33,7 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
     world.init_resource::<Replies>();
     world.init_resource::<Requests>();
     world.init_resource::<Owed>();
+    world.init_resource::<Messages>();
     world.init_resource::<JobBoard>();
     world.init_resource::<NodeView>();
     world.init_resource::<BlockNews>();

@@ -4,8 +4,8 @@ use crate::extranonces::{Extranonces, Former};
 use crate::identity;
 use crate::payees::Payees;
 use crate::resources::{
-    BlockNews, ConnectionIndex, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies, Stopping,
-    Unsaved, WorkerIndex,
+    BlockNews, ConnectionIndex, Incoming, JobBoard, Messages, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies,
+    Stopping, Unsaved, WorkerIndex,
 };
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
@@ -138,6 +138,7 @@ fn obey(world: &mut World, command: Command) {
             world.resource_mut::<Policy>().0 = *settings;
             pay_anew(world);
         }
+        Command::ShowMessage(message) => world.resource_mut::<Messages>().0.push(message),
         // Connections end in `reap::stop`: lines that came with the order still count, one may be a block.
         Command::Shutdown => world.insert_resource(Stopping(true)),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use warppool_components::block::BlockState;
 use warppool_components::connection::ConnectionKey;
-use warppool_components::inbox::{Inbox, Now};
+use warppool_components::inbox::{Inbox, MinerMessage, Now};
 use warppool_components::job::{JobId, TipNumber};
 use warppool_components::node::NodeStatus;
 use warppool_components::outbox::{Notice, NoticeLevel, Outbox};
@@ -171,6 +171,10 @@ pub struct Requests(pub Vec<PendingRequest>);
 /// Channels that are owed something beside answers: a difficulty, a version mask, a first job.
 #[derive(Resource, Debug, Default)]
 pub struct Owed(pub Vec<Entity>);
+
+/// Messages of the operator that miners are to be shown in this tick.
+#[derive(Resource, Debug, Default)]
+pub struct Messages(pub Vec<MinerMessage>);
 
 /// The jobs.
 #[derive(Resource, Debug, Default)]

@@ -45,13 +45,22 @@ fn carry_out(world: &mut World, pending: PendingRequest) {
     let at = Place { connection, channel };
     let mut answer = Vec::new();
     let id = id.as_deref();
-    match request {
+    let is_answered = match request {
         Asked::Recognise { row, username } => return authorize::recognise(world, at, row, &username),
-        Asked::Request(request) => handle(world, at, request, id.unwrap_or(b"null"), &mut answer),
-    }
-    if id.is_some() && !answer.is_empty() {
+        Asked::Request(request) => {
+            let is_answered = id.is_some() || is_handshake(&request);
+            handle(world, at, request, id.unwrap_or(b"null"), &mut answer);
+            is_answered
+        }
+    };
+    if is_answered && !answer.is_empty() {
         world.resource_mut::<Replies>().answer(line, |out| out.extend_from_slice(&answer));
     }
+}
+
+/// Nobody can mine without the answers to these, so they are given even to a request that forgot its id.
+fn is_handshake(request: &Request<'_>) -> bool {
+    matches!(request, Request::Subscribe { .. } | Request::Authorize { .. } | Request::Configure(_))
 }
 
 /// Whom a request concerns.

@@ -32,6 +32,8 @@ pub struct Miner {
     pub version_mask: u32,
     /// All jobs, oldest first.
     pub jobs: Vec<MinerJob>,
+    /// What the operator had to say.
+    pub messages: Vec<String>,
     ids: HashSet<String>,
     works: HashSet<(String, String, String)>,
 }
@@ -126,6 +128,7 @@ impl Miner {
                 self.version_mask = u32::from_str_radix(mask, 16).expect("a mask");
             }
             "mining.notify" => self.hear_job(params, line),
+            "client.show_message" => self.messages.push(params[0].as_str().expect("a text").to_owned()),
             other => panic!("no miner knows {other}"),
         }
     }

@@ -56,6 +56,8 @@ pub struct Pool {
     pub events: Vec<PoolEvent>,
     /// Writes of the last tick in their order, and where the bytes of those lie that several connections share.
     pub writes: Vec<(Conn, Option<*const u8>)>,
+    /// To how many connections each message of the operator went, in order.
+    pub messages_shown: Vec<u32>,
     /// Every outbox as text, when asked for.
     pub trace: Option<Vec<String>>,
 }
@@ -152,6 +154,7 @@ impl Pool {
             snapshot: None,
             events: Vec::new(),
             writes: Vec::new(),
+            messages_shown: Vec::new(),
             trace: None,
         };
         pool.health(NodeHealth::Ready);
@@ -261,6 +264,7 @@ impl Pool {
         self.totals = self.outbox.records.totals.as_deref().copied().or(self.totals);
         self.events.extend(self.outbox.events.iter().cloned());
         self.snapshot = self.outbox.snapshot.take().or(self.snapshot.take());
+        self.messages_shown.append(&mut self.outbox.messages_shown);
         self.wake_at = self.outbox.wake_at;
         if let Some(at) = self.wake_at {
             assert!(at > self.now.instant, "a wake-up in the past would spin");

@@ -1,7 +1,10 @@
 //! The command line of `warppool`.
 
-use crate::config::Sources;
+pub use super::pay_address::{NetworkName, PayAddress};
+use crate::client::Endpoint;
+use crate::config::{Secret, Sources};
 use clap::{Args, Parser, Subcommand};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +26,14 @@ pub enum Command {
     Run(Run),
     /// Show it without a node: simulated regtest node, simulated miners, real Stratum.
     Demo(Demo),
+    /// Play every known miner against any pool, and tell what it gets wrong.
+    #[command(after_help = "Exit status: 0 no check failed, 1 one did or the pool is not there, 2 wrong usage.")]
+    Doctor(Doctor),
+    /// Ask any pool for a job, and tell whom its block would pay.
+    #[command(after_help = "Exit status: 0 the address is paid, 1 it is not or nothing can be said, 2 wrong usage.")]
+    Verify(Verify),
+    /// Show a sentence on the screens and in the logs of the miners of the pool that runs here.
+    Message(Message),
     /// Print every problem of a configuration; exit status 1 when there is one.
     CheckConfig(CheckConfig),
     /// Commands about the configuration.
@@ -96,6 +107,85 @@ impl Demo {
     }
 }
 
+/// Arguments of `warppool doctor`.
+#[derive(Args, Clone, Debug)]
+pub struct Doctor {
+    /// The pool; stratum+tcp:// and stratum+ssl:// may stand before it.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub pool: Endpoint,
+    /// Speak TLS.
+    #[arg(long)]
+    pub tls: bool,
+    /// With TLS: a certificate that strangers do not believe is a failure.
+    #[arg(long)]
+    pub strict: bool,
+    /// The worker to mine as. The default is the address of the first block; a pool of another network refuses it.
+    #[arg(long, value_name = "ADDRESS.WORKER", default_value = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa.doctor")]
+    pub user: String,
+    /// Its password. Many pools take an easy difficulty from it, such as d=0.0001, so that real shares can be found.
+    #[arg(long, value_name = "TEXT", default_value = "x", value_parser = password)]
+    pub password: Secret,
+    /// One client, probe or check alone.
+    #[arg(long, value_name = "NAME")]
+    pub only: Option<String>,
+    /// Also what takes a minute: whether an idle miner is kept awake.
+    #[arg(long)]
+    pub long: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `warppool verify`.
+#[derive(Args, Clone, Debug)]
+pub struct Verify {
+    /// The pool; stratum+tcp:// and stratum+ssl:// may stand before it.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub pool: Endpoint,
+    /// Who should be paid.
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: PayAddress,
+    /// The username to mine as, such as an alias; without it, the address.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Its password.
+    #[arg(long, value_name = "TEXT", default_value = "x", value_parser = password)]
+    pub password: Secret,
+    /// Speak TLS.
+    #[arg(long)]
+    pub tls: bool,
+    /// mainnet, testnet4, signet or regtest; without it, the first of these that the address belongs to.
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<NetworkName>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `warppool message`.
+#[derive(Args, Clone, Debug)]
+pub struct Message {
+    /// One worker (address.name) or all workers of an address; without it, every miner.
+    #[arg(long, value_name = "NAME")]
+    pub worker: Option<String>,
+    /// The configuration of the pool; without it, the one in $XDG_CONFIG_HOME/warppool or /etc/warppool.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Override a key of the configuration, as the pool was started with; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The sentence.
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+}
+
+impl Message {
+    /// The sources of the configuration.
+    pub fn sources(&self) -> Sources {
+        Sources::of_process(Some(config_or_default(self.config.as_ref())), None, self.set.clone())
+    }
+}
+
 /// Arguments of `warppool check-config`.
 #[derive(Args, Clone, Debug)]
 pub struct CheckConfig {
@@ -113,10 +203,17 @@ pub struct CheckConfig {
 impl CheckConfig {
     /// The sources of the configuration.
     pub fn sources(&self) -> Sources {
-        let default = || crate::config::paths::Directories::from_environment().config_file();
-        let config = self.file.clone().unwrap_or_else(default);
-        Sources::of_process(Some(config), self.secrets.clone(), self.set.clone())
+        Sources::of_process(Some(config_or_default(self.file.as_ref())), self.secrets.clone(), self.set.clone())
     }
+}
+
+fn password(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::from(text.to_owned()))
+}
+
+/// The file that was named, or the one that is looked for.
+fn config_or_default(file: Option<&PathBuf>) -> PathBuf {
+    file.cloned().unwrap_or_else(|| crate::config::paths::Directories::from_environment().config_file())
 }
 
 #[cfg(test)]
@@ -148,10 +245,32 @@ mod tests {
     }
 
     #[test]
+    fn passwords_are_not_shown() {
+        let user = "--address 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
+        for line in [
+            "warppool doctor --pool a:1 --password hush",
+            &format!("warppool verify --pool a:1 {user} --password hush"),
+        ] {
+            let command = parse(line).expect(line);
+            assert!(!format!("{command:?}").contains("hush"), "{line}");
+        }
+    }
+
+    #[test]
     fn wrong_usage_exits_with_two() {
-        for line in
-            ["warppool", "warppool run", "warppool demo --miners 0", "warppool fly", "warppool demo --listen 3333"]
-        {
+        for line in [
+            "warppool",
+            "warppool run",
+            "warppool demo --miners 0",
+            "warppool fly",
+            "warppool demo --listen 3333",
+            "warppool doctor",
+            "warppool doctor --pool nowhere",
+            "warppool verify --pool a:1",
+            "warppool verify --pool a:1 --address nobody",
+            "warppool verify --pool a:1 --address 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa --network moon",
+            "warppool message",
+        ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), i32::from(crate::cli::exit_code::WRONG_USAGE), "{line}");
         }

@@ -8,6 +8,7 @@ mod book;
 mod check_config;
 mod config_default;
 pub mod exit_code;
+mod pay_address;
 
 pub use check_config::check_config;
 pub use config_default::config_default;

@@ -1,11 +1,14 @@
-//! How the pool is told to stop or to read its configuration again.
+//! How the pool is told to stop, to read its configuration again, or to show miners a message.
 
+use crossbeam::channel::{self, Receiver, Sender};
 use mio::Waker;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals as SignalIterator};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use warppool_components::inbox::MinerMessage;
+use warppool_components::limits::CONTROL_REQUESTS_QUEUED_MAX;
 use warppool_components::settings::Settings;
 
 /// New settings for a running pool.
@@ -15,7 +18,10 @@ pub struct Reload {
     pub settings: Settings,
 }
 
-/// Ends or reloads a running pool from another thread.
+/// A message for miners, and who wants to know how many were sent it.
+pub(super) type MessageOrder = (MinerMessage, Sender<u32>);
+
+/// Ends or reloads a running pool, or speaks to its miners, from another thread.
 #[derive(Clone, Debug)]
 pub struct Stop {
     shared: Arc<Shared>,
@@ -26,6 +32,7 @@ pub struct Stop {
 struct Shared {
     asked: AtomicBool,
     reload: Mutex<Option<Reload>>,
+    messages: Mutex<Vec<MessageOrder>>,
 }
 
 impl Stop {
@@ -45,12 +52,29 @@ impl Stop {
         self.wake();
     }
 
+    /// Miners are shown a message; the answer says how many connections were sent it. `None` when very many wait.
+    pub fn show(&self, message: MinerMessage) -> Option<Receiver<u32>> {
+        let (sender, receiver) = channel::bounded(1);
+        let mut waiting = self.shared.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() == CONTROL_REQUESTS_QUEUED_MAX {
+            return None;
+        }
+        waiting.push((message, sender));
+        drop(waiting);
+        self.wake();
+        Some(receiver)
+    }
+
     pub(super) fn is_asked(&self) -> bool {
         self.shared.asked.load(Ordering::Acquire)
     }
 
     pub(super) fn take_reload(&self) -> Option<Reload> {
         self.shared.reload.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn take_messages(&self) -> Vec<MessageOrder> {
+        std::mem::take(&mut *self.shared.messages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn wake(&self) {
@@ -93,5 +117,27 @@ impl Drop for Signals {
             // It does nothing but wait for signals; a panic in it has been reported by itself.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token};
+
+    #[test]
+    fn messages_that_the_engine_does_not_take_are_bounded() {
+        let poll = Poll::new().expect("a poll");
+        let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+        let stop = Stop::new(Arc::new(waker));
+        let show = || stop.show(MinerMessage { worker: None, text: "hello".into() });
+        let waiting: Vec<_> = (0..CONTROL_REQUESTS_QUEUED_MAX).map(|_| show().expect("room")).collect();
+        assert!(show().is_none());
+        for (number, (_, sender)) in stop.take_messages().into_iter().enumerate() {
+            sender.try_send(number as u32).expect("somebody waits");
+        }
+        let answers: Vec<u32> = waiting.iter().map(|answer| answer.try_recv().expect("answered")).collect();
+        assert!(answers.is_sorted() && answers.len() == CONTROL_REQUESTS_QUEUED_MAX);
+        assert!(show().is_some(), "there is room again");
     }
 }

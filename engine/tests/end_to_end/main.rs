@@ -9,9 +9,12 @@
 mod blocks;
 mod connections;
 mod demo;
+mod doctor;
+mod fake_pool;
 mod fates;
 mod harness;
 mod hostile;
+mod messages;
 mod node_trouble;
 mod refusals;
 mod reload;
@@ -19,6 +22,7 @@ mod restart;
 mod sums;
 mod surroundings;
 mod tips;
+mod verify;
 
 // The fake that the node's own tests use: it gives templates that the simulated node would be ashamed of.
 #[path = "../../../io/tests/node/fake_node.rs"]

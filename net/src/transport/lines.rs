@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_and_limits_of_any_size_give_the_same_lines() {
+    fn rule_01_pieces_and_limits_of_any_size_give_the_same_lines() {
         for size in 1..=STREAM.len() {
             for lines_max in 1..8 {
                 let texts = lines_of(STREAM, size, lines_max);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_have_exactly_its_limit() {
+    fn rule_01_a_line_may_have_exactly_its_limit() {
         for pieces in [1, 1000, 2 * LINE_BYTES_MAX] {
             for (length, expected) in [(LINE_BYTES_MAX, Ok(true)), (LINE_BYTES_MAX + 1, Err(LineTooLong))] {
                 let mut line = vec![b'x'; length];

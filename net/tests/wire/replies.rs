@@ -22,7 +22,7 @@ fn value(text: &str) -> Value {
 }
 
 #[test]
-fn replies_have_id_result_and_error() {
+fn rule_02_and_03_replies_are_one_line_with_id_result_and_error() {
     let cases = [
         (line(|out| emit::true_reply(out, b"1")), r#"{"id":1,"result":true,"error":null}"#),
         (line(|out| emit::false_reply(out, b"\"a\"")), r#"{"id":"a","result":false,"error":null}"#),

@@ -1,9 +1,13 @@
 //! How shares are judged, and how difficulty governs them.
+//!
+//! `judging_N` counts what the specification says about judging: 1 the target belongs to the job, 2 a change of difficulty
+//! sends no job, 3 the block check comes first, 4 duplicates are numbers, 5 the bounds of ntime, 6 no two jobs of a
+//! connection are alike.
 
 use std::collections::HashSet;
 use std::time::Duration;
 use warppool_components::template::Template;
-use warppool_components::units::{Difficulty, UnixTime};
+use warppool_components::units::{Difficulty, Target, UnixTime};
 use warppool_tests::pool::{Pool, Verdict, authorize};
 use warppool_tests::work::{EASY_BITS, address, with_bits};
 
@@ -60,7 +64,7 @@ fn rule_24_one_code_and_one_text_for_each_cause() {
 
 /// Defect 23: the bounds of ntime, exactly.
 #[test]
-fn defect_23_ntime_is_good_from_the_jobs_time_to_7000_seconds_ahead() {
+fn judging_5_and_defect_23_ntime_is_good_from_the_jobs_time_to_7000_seconds_ahead() {
     let mut pool = Pool::default().with_work();
     let user = address(1);
     let conn = pool.join(&user, "d=1e-10");
@@ -102,7 +106,7 @@ fn a_wrong_clock_of_the_pool_neither_dates_headers_nor_refuses_shares() {
 
 /// Defect 5: the difficulty is raised while the miner works.
 #[test]
-fn defect_05_a_share_is_judged_at_the_difficulty_of_its_job() {
+fn judging_1_and_defect_05_a_share_is_judged_at_the_difficulty_of_its_job() {
     let mut pool = Pool::default().with_work();
     let user = address(1);
     let conn = pool.join(&user, "x");
@@ -177,7 +181,7 @@ fn defect_06_a_silent_miner_is_eased() {
 
 /// A retarget never sends a job of its own, least of all a clean one.
 #[test]
-fn a_retarget_sends_no_job() {
+fn judging_2_a_retarget_sends_no_job() {
     let mut pool = Pool::default().with_work();
     let user = address(1);
     let conn = pool.join(&user, "x");
@@ -199,7 +203,7 @@ fn a_retarget_sends_no_job() {
 
 /// A block counts whatever else is wrong with its share.
 #[test]
-fn the_block_check_comes_before_all_others() {
+fn judging_3_the_block_check_comes_before_all_others() {
     let mut pool = Pool::default();
     let template = pool.next_tip();
     pool.template(with_bits(template, EASY_BITS));
@@ -238,7 +242,7 @@ fn the_block_check_comes_before_all_others() {
 
 /// Duplicates are equal work, not equal text.
 #[test]
-fn duplicates_are_told_by_their_numbers() {
+fn judging_4_duplicates_are_told_by_their_numbers() {
     let mut pool = Pool::default().with_work();
     let user = address(1);
     let conn = pool.join_rolling(&user, "d=1e-10");
@@ -302,4 +306,26 @@ fn a_batch_is_judged_like_single_shares() {
     assert_eq!((totals.accepted, totals.rejected.iter().sum()), (good, expected.len() as u64 - good));
     let credited = Difficulty::new(1e-9).expect("valid").value() * good as f64;
     assert!((totals.accepted_difficulty / credited - 1.0).abs() < 1e-9);
+}
+
+/// Rule 16: every verdict is that of two integers, hash and target; `Target` is tested at its very edge with the
+/// components, and by the network's target in `blocks`.
+#[test]
+fn rule_16_a_share_is_good_when_its_hash_is_at_or_under_the_target() {
+    let mut pool = Pool::default().with_work();
+    let user = address(1);
+    for pin in ["d=1e-9", "d=3.7e-10", "d=2.4e-9"] {
+        let conn = pool.join(&user, pin);
+        let target = Target::from_difficulty(Difficulty::new(pool.miner(conn).job().difficulty).expect("positive"));
+        let mut goods = 0;
+        for nonce in 0..200 {
+            let share = pool.miner(conn).search().share(nonce);
+            // Digits of equal length compare like the numbers.
+            let is_met = share.hash <= target.to_string();
+            let expected = if is_met { Ok(()) } else { refused(23, "Low difficulty share") };
+            assert_eq!(pool.submit(conn, &user, &share), expected, "{} against {target}", share.hash);
+            goods += usize::from(is_met);
+        }
+        assert!((10..190).contains(&goods), "both sides are seen: {goods}");
+    }
 }

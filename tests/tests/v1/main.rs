@@ -4,6 +4,8 @@
 mod blocks;
 mod determinism;
 mod judging;
+mod matrix;
+mod messages;
 mod order;
 mod presence;
 mod sessions;

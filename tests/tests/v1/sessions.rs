@@ -84,6 +84,25 @@ fn without_an_address_the_operators_is_paid_when_he_says_so() {
     assert_eq!(*worker(&pool, "bob.rig").outputs[0].script, *script(&address(9)).as_bytes());
 }
 
+/// Defect 21: a taproot address of 64 characters on this network (62 on mainnet) with a name of 32; and what firmware makes
+/// of it that cuts names at 63.
+#[test]
+fn defect_21_long_names_are_fine_and_a_cut_one_is_told_what_happened_to_it() {
+    let user = format!("{}.{}", taproot_address(1), "w".repeat(32));
+    let mut pool = Pool::default().with_work();
+    let conn = pool.join(&user, "d=1e-9");
+    let share = pool.miner(conn).search().hit();
+    assert_eq!(pool.submit(conn, &user, &share), Ok(()));
+    publish(&mut pool);
+    assert_eq!(worker(&pool, &user).accepted, 1);
+    let cut = pool.connect();
+    let lines = pool.ask(cut, &authorize(7, &user[..63], "x"));
+    assert!(lines.len() == 1 && lines[0].starts_with(r#"{"id":7,"result":false,"error":[24,"#), "{lines:?}");
+    assert!(lines[0].contains("63 characters") && lines[0].contains("alias"), "{lines:?}");
+    let lines = pool.ask(cut, &authorize(8, &user[..62], "x"));
+    assert!(lines[0].contains("no Bitcoin address") && !lines[0].contains("63 characters"), "{lines:?}");
+}
+
 /// Defect 25.
 #[test]
 fn defect_25_a_failed_second_authorize_leaves_the_first() {

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use std::time::Duration;
+use warppool_components::inbox::{Command, MinerMessage};
 use warppool_components::node::NodeHealth;
 use warppool_tests::pool::{Conn, Pool, authorize, settings};
 use warppool_tests::work::{self, address, with_bits};
@@ -20,6 +21,7 @@ enum Event {
     NewTip(bool),
     SameTip,
     Node(bool),
+    Message(Option<u8>),
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::NewTip),
         1 => Just(Event::SameTip),
         1 => any::<bool>().prop_map(Event::Node),
+        1 => prop::option::of(0..3u8).prop_map(Event::Message),
     ]
 }
 
@@ -102,6 +105,10 @@ impl Storm {
             Event::SameTip => {
                 let template = self.pool.next_template();
                 self.pool.push_template(with_bits(template, 0x2000_ffff));
+            }
+            Event::Message(number) => {
+                let message = MinerMessage { worker: number.map(|number| user(number).into()), text: "hello".into() };
+                self.pool.command(Command::ShowMessage(message));
             }
             Event::Node(up) => self.pool.health(if up { NodeHealth::Ready } else { NodeHealth::Lost }),
         }

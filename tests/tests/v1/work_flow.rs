@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 use warppool_components::connection::CloseReason;
+use warppool_components::inbox::Command;
 use warppool_components::node::NodeHealth;
 use warppool_tests::pool::{Pool, authorize, settings};
 use warppool_tests::work::{self, EASY_BITS, address, with_bits};
@@ -14,7 +15,7 @@ fn refused(verdict: (u64, &str)) -> Result<(), (u64, String)> {
 
 /// Rule 17 and defect 11: the miner at the other end refuses an id, or (coinbase, ntime, prevhash), that comes twice.
 #[test]
-fn rule_17_and_defect_11_no_work_is_ever_handed_out_twice() {
+fn rule_17_judging_6_and_defect_11_no_work_is_ever_handed_out_twice() {
     let mut pool = Pool::default().with_work();
     let conns = [pool.join(&address(1), "x"), pool.join(&address(2), "d=1e-9"), pool.join(&address(1), "x")];
     let mut stuck = pool.next_template();
@@ -213,4 +214,48 @@ fn a_full_pool_refuses_one_more_and_nobody_else_notices() {
     assert_eq!((pool.closed(first), pool.closed(fourth)), (None, None));
     let share = pool.miner(first).search().hit();
     assert_eq!(pool.submit(first, &address(1), &share), Ok(()));
+}
+
+/// Rule 25: what an AxeOS probe of health does, 120 times a minute for some minutes. Nobody is banned, nothing is left behind.
+#[test]
+fn rule_25_and_defect_18_probes_that_hang_up_at_once_cost_nothing() {
+    let mut pool = Pool::default().with_work();
+    for number in 0..600 {
+        let probe = pool.connect();
+        if number % 2 == 0 {
+            let lines = pool.ask(probe, r#"{"id":1,"method":"mining.subscribe","params":["bitaxe"]}"#);
+            assert!(lines.len() == 1 && lines[0].contains("mining.notify"), "{lines:?}");
+        }
+        pool.hang_up(probe);
+        pool.advance(Duration::from_millis(500));
+    }
+    let conn = pool.join(&address(1), "d=1e-9");
+    let share = pool.miner(conn).search().hit();
+    assert_eq!(pool.submit(conn, &address(1), &share), Ok(()));
+    pool.advance(Duration::from_secs(1));
+    assert_eq!(pool.snapshot.as_ref().expect("published").pool.connections_v1, 1);
+}
+
+/// Rule 26: whatever happens (retargets, tips, reloads, a lost node, a stop), no miner is ever told to go elsewhere.
+#[test]
+fn rule_26_nobody_is_told_to_reconnect_elsewhere() {
+    let mut pool = Pool::default().with_work();
+    let conn = pool.join(&address(1), "x");
+    let mut heard = Vec::new();
+    for share in pool.miner(conn).search().hits(8) {
+        pool.submit(conn, &address(1), &share).expect("good");
+    }
+    pool.command(Command::Reload(Box::new(settings())));
+    pool.new_tip();
+    pool.advance(Duration::from_secs(600));
+    heard.extend(pool.take(conn));
+    pool.health(NodeHealth::Lost);
+    pool.advance(Duration::from_secs(300));
+    let last = pool.join(&address(2), "x");
+    pool.health(NodeHealth::Ready);
+    pool.command(Command::Shutdown);
+    heard.extend(pool.take(conn));
+    heard.extend(pool.take(last));
+    assert!(heard.len() > 20 && heard.iter().all(|line| !line.contains("client.reconnect")), "{heard:?}");
+    assert!(pool.closed(conn).is_some() && pool.closed(last).is_some());
 }

@@ -6,7 +6,7 @@ use sha2::block_api::compress256;
 use super::target::Target;
 
 /// Bytes of a block header.
-pub(crate) const HEADER_BYTES: usize = 80;
+pub const HEADER_BYTES: usize = 80;
 
 /// Initial state of SHA-256 (FIPS 180-4, section 5.3.3).
 const INITIAL_STATE: [u32; 8] =
@@ -16,7 +16,7 @@ const INITIAL_STATE: [u32; 8] =
 const NONCE_AT: usize = 12;
 
 /// One header, ready to be hashed under many nonces.
-pub(crate) struct HeaderHasher {
+pub struct HeaderHasher {
     midstate: [u32; 8],
     /// Last 16 bytes of the header, then the padding of an 80-byte message.
     tail: [u8; 64],
@@ -26,7 +26,7 @@ pub(crate) struct HeaderHasher {
 
 impl HeaderHasher {
     /// Prepares a header as it goes into the block; its nonce field is ignored.
-    pub(crate) fn new(header: &[u8; HEADER_BYTES]) -> Self {
+    pub fn new(header: &[u8; HEADER_BYTES]) -> Self {
         let mut midstate = INITIAL_STATE;
         let mut head = [0_u8; 64];
         head.copy_from_slice(&header[..64]);
@@ -38,7 +38,7 @@ impl HeaderHasher {
 
     /// Hashes `count` nonces from `first` on (wrapping) and stops at the first that meets the target. Returns how
     /// many were hashed, and whether the last of them met it.
-    pub(crate) fn search(&mut self, first: u32, count: u32, target: &Target) -> (u32, Option<Found>) {
+    pub fn search(&mut self, first: u32, count: u32, target: &Target) -> (u32, Option<Found>) {
         for tried in 0..count {
             let nonce = first.wrapping_add(tried);
             let digest = self.hash(nonce);
@@ -64,9 +64,12 @@ impl HeaderHasher {
 }
 
 /// A nonce whose hash meets the share target.
-pub(crate) struct Found {
-    pub(crate) nonce: u32,
-    pub(crate) digest: [u32; 8],
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The nonce.
+    pub nonce: u32,
+    /// The final state of the second SHA-256, as [`Target::is_met_by`] takes it.
+    pub digest: [u32; 8],
 }
 
 /// An otherwise zero last block with the padding of a message of `bytes` bytes.

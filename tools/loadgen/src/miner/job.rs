@@ -9,34 +9,54 @@ use serde_json::Value;
 
 /// A decoded `mining.notify`.
 #[derive(Debug, Clone)]
-pub(crate) struct Job {
-    pub(crate) id: String,
-    pub(crate) previous_hash: BlockHash,
+pub struct Job {
+    /// Its id.
+    pub id: String,
+    /// The tip it builds on.
+    pub previous_hash: BlockHash,
     /// Coinbase before extranonce1.
-    pub(crate) coinbase_prefix: Vec<u8>,
+    pub coinbase_prefix: Vec<u8>,
     /// Coinbase after extranonce2.
-    pub(crate) coinbase_suffix: Vec<u8>,
-    pub(crate) branches: Vec<[u8; 32]>,
-    pub(crate) version: u32,
-    pub(crate) bits: u32,
-    pub(crate) time: u32,
-    pub(crate) clean: bool,
+    pub coinbase_suffix: Vec<u8>,
+    /// Merkle path of the coinbase, deepest first.
+    pub branches: Vec<[u8; 32]>,
+    /// Header version.
+    pub version: u32,
+    /// `nBits`.
+    pub bits: u32,
+    /// Header time in seconds.
+    pub time: u32,
+    /// Whether older jobs are to be dropped.
+    pub clean: bool,
 }
 
 /// Why a notify cannot be worked on.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum JobError {
+pub enum JobError {
+    /// Another number of parameters than nine.
     #[error("mining.notify has {0} parameters, 9 are needed")]
     ParameterCount(usize),
+    /// One that is not what it should be.
     #[error("mining.notify parameter {index} ({name}) is not {expected}")]
-    Parameter { index: usize, name: &'static str, expected: &'static str },
+    Parameter {
+        /// Its place, counted from 0.
+        index: usize,
+        /// What it is called.
+        name: &'static str,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// Bytes that are no transaction.
     #[error("the coinbase does not decode as a transaction: {0}")]
     Coinbase(String),
 }
 
 impl Job {
     /// Decodes the nine parameters: id, previous hash, coinbase halves, branches, version, bits, time, clean.
-    pub(crate) fn decode(params: &Value) -> Result<Self, JobError> {
+    ///
+    /// # Errors
+    /// [`JobError`] names the parameter that cannot be read.
+    pub fn decode(params: &Value) -> Result<Self, JobError> {
         let list = params.as_array().map(Vec::as_slice).unwrap_or_default();
         if list.len() != 9 {
             return Err(JobError::ParameterCount(list.len()));
@@ -56,17 +76,20 @@ impl Job {
     }
 
     /// The whole coinbase with both extranonces, as it is hashed (without witness).
-    pub(crate) fn coinbase(&self, extranonce1: &[u8], extranonce2: &[u8]) -> Vec<u8> {
+    pub fn coinbase(&self, extranonce1: &[u8], extranonce2: &[u8]) -> Vec<u8> {
         [&self.coinbase_prefix, extranonce1, extranonce2, &self.coinbase_suffix].concat()
     }
 
     /// The coinbase decoded by the `bitcoin` crate; every byte must be used.
-    pub(crate) fn decoded_coinbase(&self, extranonce1: &[u8], extranonce2: &[u8]) -> Result<Transaction, JobError> {
+    ///
+    /// # Errors
+    /// [`JobError::Coinbase`] with the library's words.
+    pub fn decoded_coinbase(&self, extranonce1: &[u8], extranonce2: &[u8]) -> Result<Transaction, JobError> {
         deserialize(&self.coinbase(extranonce1, extranonce2)).map_err(|error| JobError::Coinbase(error.to_string()))
     }
 
     /// The header over that coinbase; `version` already holds the rolled bits.
-    pub(crate) fn header(&self, coinbase: &[u8], version: u32) -> Header {
+    pub fn header(&self, coinbase: &[u8], version: u32) -> Header {
         Header {
             version: Version::from_consensus(version.cast_signed()),
             prev_blockhash: self.previous_hash,

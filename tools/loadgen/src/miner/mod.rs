@@ -21,6 +21,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use device::Device;
+pub use hasher::{Found, HEADER_BYTES, HeaderHasher};
+pub use job::{Job, JobError};
+pub use target::Target as ShareTarget;
 pub use thread::SimMiner;
 
 /// What one simulated miner is and whom it mines for.

@@ -3,7 +3,7 @@
 
 /// A target as eight 32-bit limbs, least significant first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Target(pub [u32; 8]);
+pub struct Target(pub [u32; 8]);
 
 /// Difficulty 1 is `0xffff * 2^208`.
 const DIFFICULTY_ONE_FACTOR: f64 = 65535.0;
@@ -14,7 +14,7 @@ impl Target {
     const MAX: Self = Self([u32::MAX; 8]);
 
     /// Target of a share difficulty; `None` when that is not a positive number.
-    pub(crate) fn from_difficulty(difficulty: f64) -> Option<Self> {
+    pub fn from_difficulty(difficulty: f64) -> Option<Self> {
         if !(difficulty.is_finite() && difficulty > 0.0) {
             return None;
         }
@@ -25,7 +25,7 @@ impl Target {
     }
 
     /// Target of a header's compact `bits`; nothing meets a negative or zero one.
-    pub(crate) fn from_compact(bits: u32) -> Self {
+    pub fn from_compact(bits: u32) -> Self {
         let exponent = i32::from((bits >> 24) as u8);
         let mantissa = if bits & 0x0080_0000 == 0 { u64::from(bits & 0x007f_ffff) } else { 0 };
         Self::shifted(mantissa, 8 * (exponent - 3))
@@ -51,7 +51,7 @@ impl Target {
 
     /// Whether a hash is at or under this target. `digest` is the final SHA-256 state: eight big-endian words of a
     /// number whose least significant byte comes first.
-    pub(crate) fn is_met_by(&self, digest: &[u32; 8]) -> bool {
+    pub fn is_met_by(&self, digest: &[u32; 8]) -> bool {
         for (word, limb) in digest.iter().zip(&self.0).rev() {
             let word = word.swap_bytes();
             if word != *limb {
