@@ -312,6 +312,18 @@ fn calibration_knows_every_backend_and_names_its_choice() {
 }
 
 #[test]
+fn a_backend_that_somebody_chose_is_taken_for_every_batch() {
+    for backend in Backend::ALL {
+        let Some(calibration) = Calibration::forced(backend) else {
+            assert!(!backend.is_available());
+            continue;
+        };
+        assert_eq!(calibration.hasher, Hasher::forced(backend).expect("it was measured"));
+        assert!(calibration.describe().contains(&format!("from 1 {} (", backend.name())), "{}", calibration.describe());
+    }
+}
+
+#[test]
 fn a_batch_between_two_sizes_takes_the_choice_of_the_smaller() {
     let [scalar, wide] = [Backend::Scalar, Backend::Avx2];
     let hasher = Hasher::chosen([scalar, scalar, scalar, wide, wide, wide]);
