@@ -24,6 +24,7 @@ use warppool_components::inbox::{Inbox, Now};
 use warppool_components::outbox::Outbox;
 use warppool_components::record::Restored;
 use warppool_components::settings::Settings;
+use warppool_systems::hash::Hashing;
 use warppool_systems::resources::{Incoming, Moment, Outgoing};
 
 /// The pool without its surroundings.
@@ -44,6 +45,11 @@ impl Engine {
         let mut schedule = schedule::build();
         schedule.initialize(&mut world).expect("the order of systems is complete and free of cycles; a test says so");
         Self { world, schedule }
+    }
+
+    /// Hashes in this way from now on. What comes out does not depend on it.
+    pub fn set_hashing(&mut self, hashing: Hashing) {
+        self.world.insert_resource(hashing);
     }
 
     /// Takes everything out of `inbox` and fills `outbox`, whose former content is dropped.

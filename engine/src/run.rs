@@ -8,10 +8,11 @@ use crate::control::Control;
 use crate::logging::{self, LogOptions};
 use crate::runtime::{Pool, PoolOptions, Reload, Signals, Stop};
 use warppool_admin::AdminOptions;
-use warppool_io::node::{Endpoint, NodeOptions, Secret};
+use warppool_io::node::{Endpoint, LevelHasher, NodeOptions, Secret};
 use warppool_io::store::StoreOptions;
 use warppool_net::sockets::ListenOptions;
-use warppool_systems::sha256d::Calibration;
+use warppool_systems::hash::Hashing;
+use warppool_systems::sha256d::{Backend, Calibration};
 
 /// Memory for pages of the store's file.
 const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -54,9 +55,8 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
         .num_threads(caps.rayon_threads)
         .thread_name(|n| format!("hash-{n}"))
         .build_global()?;
-    // Measured now rather than when the first share waits for it.
-    tracing::info!("hashing: {}", Calibration::of_this_machine().describe());
-    let pool = Pool::start(options(config, secrets, &caps))?;
+    let hashing = hashing(config.tuning.sha256d_backend);
+    let pool = Pool::start(options(config, secrets, &caps, hashing))?;
     // Before anybody is told that the pool is there, so that a signal from then on is heeded.
     let (stop, reloading) = (pool.stop_handle(), pool.stop_handle());
     let mut current = config.clone();
@@ -72,6 +72,17 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
     drop(signals);
     drop(control);
     Ok(outcome?)
+}
+
+/// The operator's choice, or what is the fastest. Measured now rather than when the first share waits for it.
+fn hashing(backend: Option<Backend>) -> Hashing {
+    // A configuration names no backend that this machine lacks.
+    if let Some(calibration) = backend.and_then(Calibration::forced) {
+        tracing::info!("hashing, as configured: {}", calibration.describe());
+        return Hashing::from(&calibration);
+    }
+    tracing::info!("hashing: {}", Calibration::of_this_machine().describe());
+    Hashing::of_this_machine()
 }
 
 /// Reads the configuration again. One with a mistake changes nothing.
@@ -103,7 +114,7 @@ fn list(keys: &[&str]) -> String {
 }
 
 /// The parts of a configured pool.
-fn options(config: &Config, secrets: &Secrets, caps: &Caps) -> PoolOptions {
+fn options(config: &Config, secrets: &Secrets, caps: &Caps, hashing: Hashing) -> PoolOptions {
     PoolOptions {
         settings: config.settings_with(caps),
         listen: ListenOptions {
@@ -117,6 +128,7 @@ fn options(config: &Config, secrets: &Secrets, caps: &Caps) -> PoolOptions {
             template_refresh: config.node.template_refresh,
             poll_interval: config.node.poll_interval,
             empty_job_on_new_tip: config.node.empty_job_on_new_tip,
+            level_hasher: LevelHasher::new(move |nodes| hashing.hasher.hash_level(nodes)),
         },
         store: StoreOptions {
             path: config.store_path(),
@@ -132,6 +144,7 @@ fn options(config: &Config, secrets: &Secrets, caps: &Caps) -> PoolOptions {
         admin: admin(config),
         profile: config.profile_kind().name().to_owned(),
         engine_core: config.tuning.engine_core,
+        hashing,
     }
 }
 

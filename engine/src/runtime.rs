@@ -32,6 +32,7 @@ use warppool_components::units::{Instant, UnixTime};
 use warppool_io::node::{self, NodeHandle, NodeOptions};
 use warppool_io::store::{self, Store, StoreOptions};
 use warppool_net::sockets::{ListenOptions, Sockets};
+use warppool_systems::hash::Hashing;
 
 pub use stop::{Reload, Signals, Stop};
 
@@ -58,6 +59,8 @@ pub struct PoolOptions {
     pub profile: String,
     /// Core on which the engine's thread is pinned.
     pub engine_core: Option<usize>,
+    /// How shares are hashed.
+    pub hashing: Hashing,
 }
 
 /// Why a pool cannot start or go on.
@@ -121,7 +124,8 @@ impl Pool {
             }
         })?;
         take_up_blocks(&node, &mut restored);
-        let engine = Engine::new(options.settings, clock.seed(), restored, clock.now());
+        let mut engine = Engine::new(options.settings, clock.seed(), restored, clock.now());
+        engine.set_hashing(options.hashing);
         let pending = PendingRecords::new(store.writer());
         let stop = Stop::new(sockets.waker());
         let measures = Measures::default();

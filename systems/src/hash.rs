@@ -15,7 +15,7 @@ use warppool_components::share::{ShareClaim, ShareHash, ShareWork};
 use warppool_components::units::Hash256;
 
 /// How shares are hashed. A world without it takes what is the fastest on this machine, measured when the first share
-/// comes, unless somebody asked for [`Calibration::of_this_machine`] before.
+/// comes, unless somebody asked for [`Calibration::of_this_machine`] before. Tests and operators may decide otherwise.
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hashing {
     /// Backends by the number of shares.
@@ -27,7 +27,12 @@ pub struct Hashing {
 impl Hashing {
     /// What is the fastest on this machine.
     pub fn of_this_machine() -> Self {
-        let calibration = Calibration::of_this_machine();
+        Calibration::of_this_machine().into()
+    }
+}
+
+impl From<&Calibration> for Hashing {
+    fn from(calibration: &Calibration) -> Self {
         Self { hasher: calibration.hasher, parallel_from: calibration.parallel_from }
     }
 }

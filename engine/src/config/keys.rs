@@ -185,6 +185,9 @@ pub static KEYS: &[Key] = keys! {
     "tuning.rayon_threads", Example("2"), Restart, tuning.rayon_threads,
         "Threads for large batches, 1 to 1024, instead of the profile's.";
     "tuning.rayon_cores", Value("[]"), Restart, tuning.rayon_cores, "Cores that those threads are pinned to. Empty: any.";
+    "tuning.sha256d_backend", Value("\"auto\""), Restart, tuning.sha256d_backend,
+        "How shares are hashed: auto (what is the fastest, measured at start), scalar, bmi2, sha_ni, avx2, avx512vl, avx512 or \
+         neon, where the processor can it. Results are the same with all.";
 
     "profile.kind", Example("\"medium\""), Live, profile.kind,
         "small, medium, large or enterprise. Without it the profile follows from cores and memory.";

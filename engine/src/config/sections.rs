@@ -17,6 +17,7 @@ use std::time::Duration;
 use warppool_components::limits::{POOL_TAG_BYTES_MAX, WORKER_NAME_BYTES_MAX, WORKERS_MAX};
 use warppool_components::settings::{Network, Payee};
 use warppool_components::units::Difficulty;
+use warppool_systems::sha256d::Backend;
 
 /// Longest time in seconds that a range offers: a hundred years.
 const SECONDS_MAX: i64 = 100 * 31_536_000;
@@ -221,6 +222,21 @@ fn tuning(reader: &mut Reader) -> Tuning {
         engine_core: reader.integer("tuning.engine_core", 0..=1023),
         rayon_threads: reader.integer("tuning.rayon_threads", 1..=1024),
         rayon_cores: reader.list("tuning.rayon_cores", core).unwrap_or_default(),
+        sha256d_backend: reader.parsed("tuning.sha256d_backend", sha256d_backend).flatten(),
+    }
+}
+
+/// A way to hash that this machine has; `None` leaves the choice to measuring.
+fn sha256d_backend(text: &str) -> Result<Option<Backend>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    match Backend::by_name(text).filter(|backend| backend.is_available()) {
+        Some(backend) => Ok(Some(backend)),
+        None => {
+            let names: Vec<&str> = Backend::available().iter().map(|backend| backend.name()).collect();
+            Err(format!("must be auto or what this processor can: {}", names.join(", ")))
+        }
     }
 }
 

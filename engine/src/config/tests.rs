@@ -128,6 +128,10 @@ fn each_mistake_has_its_sentence() {
             "config.toml:2: stratum.proxy_protocol_from = [\"10.0.0.0/40\"]: must hold IP addresses",
         ),
         ("[tuning]\nrayon_cores = [0, -1]", "config.toml:2: tuning.rayon_cores = [0, -1]: must hold core numbers"),
+        (
+            "[tuning]\nsha256d_backend = \"mmx\"",
+            "config.toml:2: tuning.sha256d_backend = \"mmx\": must be auto or what this processor can: scalar",
+        ),
         ("[tuning]\nmax_saved_workers_per_user = 2000", "must not be above tuning.max_saved_workers_pool_total, 1024"),
         ("[profile]\nkind = \"huge\"", "config.toml:2: profile.kind = \"huge\": must be small, medium"),
         ("[vardiff]\nmin_diff = 1e-13", "config.toml:2: vardiff.min_diff = 1e-13: must be 0.000000000001 to"),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use warppool_components::device_class::DeviceClass;
 use warppool_components::settings::{Network, Payee};
 use warppool_components::units::Difficulty;
+use warppool_systems::sha256d::Backend;
 
 /// Everything in `config.toml`.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -282,6 +283,8 @@ pub struct Tuning {
     pub rayon_threads: Option<usize>,
     /// Cores that those threads stay on, empty for any.
     pub rayon_cores: Vec<usize>,
+    /// How shares are hashed; absent: what is the fastest on this machine.
+    pub sha256d_backend: Option<Backend>,
 }
 
 impl Default for Tuning {
@@ -293,6 +296,7 @@ impl Default for Tuning {
             engine_core: None,
             rayon_threads: None,
             rayon_cores: Vec::new(),
+            sha256d_backend: None,
         }
     }
 }

@@ -17,11 +17,12 @@ use warppool_components::device_class::DeviceClass;
 use warppool_components::settings::{Cut, Network, Payee, PayoutSettings, Settings, VardiffSettings};
 use warppool_components::snapshot::Snapshot;
 use warppool_components::units::Difficulty;
-use warppool_io::node::{Endpoint, NodeOptions};
+use warppool_io::node::{Endpoint, LevelHasher, NodeOptions};
 use warppool_io::store::StoreOptions;
 use warppool_loadgen::miner::{Device, MinerOptions, MinerStats, SimMiner};
 use warppool_net::sockets::ListenOptions;
 use warppool_simnode::{SimNode, SimNodeOptions};
+use warppool_systems::hash::Hashing;
 
 /// nBits of every block: some four million hashes, a few seconds for the miners together.
 const BITS: u32 = 0x1e03_ffff;
@@ -114,6 +115,7 @@ impl Scene {
 }
 
 fn options(arguments: &Demo, node: &SimNode, directory: &std::path::Path) -> PoolOptions {
+    let hashing = Hashing::of_this_machine();
     PoolOptions {
         settings: settings(),
         listen: ListenOptions {
@@ -134,6 +136,7 @@ fn options(arguments: &Demo, node: &SimNode, directory: &std::path::Path) -> Poo
             template_refresh: Duration::from_secs(30),
             poll_interval: Duration::from_secs(1),
             empty_job_on_new_tip: true,
+            level_hasher: LevelHasher::new(move |nodes| hashing.hasher.hash_level(nodes)),
         },
         store: StoreOptions {
             path: directory.join("pool").join("warppool.redb"),
@@ -159,6 +162,7 @@ fn options(arguments: &Demo, node: &SimNode, directory: &std::path::Path) -> Poo
         },
         profile: "demo".into(),
         engine_core: None,
+        hashing,
     }
 }
 

@@ -263,7 +263,7 @@ pub(super) fn run(shared: &Shared, node: usize, generation: u64) {
 
 fn fetch(shared: &Shared, node: usize, longpoll_id: Option<&str>) -> Result<CheckedTemplate, FetchError> {
     let answer = shared.nodes[node].rpc.block_template(shared.network, longpoll_id)?;
-    Ok(answer.parse()?.check(shared.network, now())?)
+    Ok(answer.parse()?.check(shared.network, now(), &shared.level_hasher)?)
 }
 
 #[cfg(test)]

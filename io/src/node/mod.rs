@@ -22,6 +22,7 @@ mod work;
 mod zmq;
 
 pub use credentials::CredentialsError;
+pub use merkle::LevelHasher;
 pub use rpc::RpcTimeouts;
 pub use secret::Secret;
 
@@ -71,6 +72,8 @@ pub struct NodeOptions {
     pub poll_interval: Duration,
     /// Whether miners get work without transactions the moment a tip is known.
     pub empty_job_on_new_tip: bool,
+    /// How the trees of templates are hashed.
+    pub level_hasher: LevelHasher,
 }
 
 /// How to reach one node.
@@ -141,6 +144,7 @@ struct Shared {
     template_refresh: Duration,
     poll_interval: Duration,
     timeouts: RpcTimeouts,
+    level_hasher: LevelHasher,
     nodes: Vec<Node>,
     source: Source,
     follow: FollowList,
@@ -257,6 +261,7 @@ pub fn start_with_timeouts(
         template_refresh: options.template_refresh,
         poll_interval: options.poll_interval,
         timeouts,
+        level_hasher: options.level_hasher.clone(),
         nodes,
         source,
         follow: FollowList::default(),

@@ -7,7 +7,7 @@
 //!
 //! Megabytes pass through here, so text is borrowed from the answer and every hexadecimal digit is read once.
 
-use super::merkle;
+use super::merkle::{self, LevelHasher};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -159,8 +159,13 @@ pub struct CheckedTemplate {
 ///
 /// # Errors
 /// [`TemplateError`] says which field is wrong and why the template is not mined on.
-pub fn parse(json: &[u8], network: Network, received_at: UnixTime) -> Result<CheckedTemplate, TemplateError> {
-    serde_json::from_slice::<RawTemplate<'_>>(json)?.check(network, received_at)
+pub fn parse(
+    json: &[u8],
+    network: Network,
+    received_at: UnixTime,
+    hasher: &LevelHasher,
+) -> Result<CheckedTemplate, TemplateError> {
+    serde_json::from_slice::<RawTemplate<'_>>(json)?.check(network, received_at, hasher)
 }
 
 impl RawTemplate<'_> {
@@ -168,7 +173,12 @@ impl RawTemplate<'_> {
     ///
     /// # Errors
     /// [`TemplateError`] says which field is wrong and why the template is not mined on.
-    pub fn check(&self, network: Network, received_at: UnixTime) -> Result<CheckedTemplate, TemplateError> {
+    pub fn check(
+        &self,
+        network: Network,
+        received_at: UnixTime,
+        hasher: &LevelHasher,
+    ) -> Result<CheckedTemplate, TemplateError> {
         self.check_rules()?;
         let (bits, network_target) = self.check_target()?;
         let fees = self.check_value(network)?;
@@ -177,7 +187,7 @@ impl RawTemplate<'_> {
             return Err(TemplateError::Time { current: self.curtime, min: self.mintime });
         }
         let txids = self.ids("txid", |transaction| &transaction.txid)?;
-        let witness_commitment = self.check_commitment(&txids)?;
+        let witness_commitment = self.check_commitment(&txids, hasher)?;
         let template = Template {
             id: TemplateId(0),
             kind: TemplateKind::Full,
@@ -191,7 +201,7 @@ impl RawTemplate<'_> {
             coinbase_value: Sats(self.coinbasevalue),
             fees,
             witness_commitment,
-            merkle_branches: merkle::coinbase_branches(&txids).into(),
+            merkle_branches: merkle::coinbase_branches(&txids, hasher).into(),
             transaction_count: self.transactions.len() as u32,
             transactions: self.decode_transactions()?.into(),
             weight,
@@ -246,12 +256,12 @@ impl RawTemplate<'_> {
 
     /// The commitment's scriptPubKey, equal to our own computation. Absent when the node gives none and no
     /// transaction has a witness: segwit is not active.
-    fn check_commitment(&self, txids: &[Hash256]) -> Result<Option<Arc<[u8]>>, TemplateError> {
+    fn check_commitment(&self, txids: &[Hash256], hasher: &LevelHasher) -> Result<Option<Arc<[u8]>>, TemplateError> {
         let wtxids = self.ids("hash", |transaction| &transaction.hash)?;
         let Some(found) = &self.default_witness_commitment else {
             return if wtxids == txids { Ok(None) } else { Err(TemplateError::WitnessCommitmentMissing) };
         };
-        let expected = merkle::witness_commitment_script(&wtxids);
+        let expected = merkle::witness_commitment_script(&wtxids, hasher);
         match const_hex::decode(found.as_bytes()) {
             Ok(script) if script == expected => Ok(Some(script.into())),
             _ => Err(TemplateError::WitnessCommitment {
@@ -331,7 +341,10 @@ pub fn subsidy_only(tip: &Tip, last: &Template, network: Network, now: UnixTime)
         return None;
     }
     let min_time = UnixTime::from_seconds(tip.median_time.seconds() + 1);
-    let commitment = last.witness_commitment.as_ref().map(|_| merkle::witness_commitment_script(&[]).into());
+    let commitment = last.witness_commitment.as_ref().map(|_| {
+        let script = merkle::witness_commitment_script(&[], &LevelHasher::default());
+        script.into()
+    });
     Some(Template {
         id: TemplateId(0),
         kind: TemplateKind::SubsidyOnly,
@@ -365,7 +378,7 @@ mod tests {
     const NOW: UnixTime = UnixTime::from_seconds(1_795_218_700);
 
     fn checked(json: &str) -> Result<CheckedTemplate, TemplateError> {
-        parse(json.as_bytes(), Network::Regtest, NOW)
+        parse(json.as_bytes(), Network::Regtest, NOW, &LevelHasher::default())
     }
 
     fn small() -> Template {
@@ -416,7 +429,7 @@ mod tests {
         let coinbase = bitcoin::Txid::from_byte_array([7; 32]);
         let txids = std::iter::once(coinbase).chain(transactions.iter().map(bitcoin::Transaction::compute_txid));
         let root = bitcoin::merkle_tree::calculate_root(txids.map(|id| id.to_raw_hash())).expect("not empty");
-        let ours = merkle::fold(Hash256::from_internal([7; 32]), &template.merkle_branches);
+        let ours = LevelHasher::default().fold(Hash256::from_internal([7; 32]), &template.merkle_branches);
         assert_eq!(ours.as_internal(), root.as_byte_array());
 
         let wtxids = std::iter::once(bitcoin::Wtxid::all_zeros())
@@ -516,7 +529,10 @@ mod tests {
         assert_eq!(times, (801, node_time + 10), "by the node's clock, not by ours");
         assert_eq!(template.previous_block, Hash256::from_internal([3; 32]));
         assert!(template.transactions.is_empty() && template.merkle_branches.is_empty());
-        assert_eq!(template.witness_commitment.as_deref(), Some(&merkle::witness_commitment_script(&[])[..]));
+        assert_eq!(
+            template.witness_commitment.as_deref(),
+            Some(&merkle::witness_commitment_script(&[], &LevelHasher::default())[..])
+        );
         let early = Template { current_time: UnixTime::from_seconds(5), ..small() };
         let early = subsidy_only(&tip(150), &early, Network::Regtest, NOW).expect("work");
         assert_eq!(early.current_time.seconds(), 801, "a clock behind the chain");

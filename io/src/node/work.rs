@@ -199,6 +199,7 @@ fn tip_under(template: &Template) -> Tip {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::LevelHasher;
     use crate::node::template::parse;
     use warppool_components::template::TemplateKind;
 
@@ -211,7 +212,9 @@ mod tests {
     }
 
     fn template(on: Tip) -> Template {
-        let full = parse(JSON.as_bytes(), Network::Regtest, NOW).expect("Core's own template").template;
+        let full = parse(JSON.as_bytes(), Network::Regtest, NOW, &LevelHasher::default())
+            .expect("Core's own template")
+            .template;
         Template { previous_block: on.hash, height: on.height + 1, ..full }
     }
 

@@ -17,7 +17,7 @@ use warppool_components::settings::Network;
 use warppool_components::template::{Template, TemplateKind};
 use warppool_components::units::{Difficulty, Hash256, Sats, UnixTime};
 use warppool_components::worker::WorkerId;
-use warppool_io::node::{Endpoint, NodeHandle, NodeOptions, RpcTimeouts, Secret, start_with_timeouts};
+use warppool_io::node::{Endpoint, LevelHasher, NodeHandle, NodeOptions, RpcTimeouts, Secret, start_with_timeouts};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(20);
@@ -108,12 +108,15 @@ fn options(nodes: Vec<Endpoint>) -> NodeOptions {
         template_refresh: NEVER,
         poll_interval: SOON,
         empty_job_on_new_tip: true,
+        level_hasher: LevelHasher::default(),
     }
 }
 
 fn candidate(name: u8) -> Arc<BlockCandidate> {
     let json = include_str!("../../../tests/data/gbt-regtest-25tx.json").as_bytes();
-    let checked = warppool_io::node::template::parse(json, Network::Regtest, UnixTime::default()).expect("valid");
+    let checked =
+        warppool_io::node::template::parse(json, Network::Regtest, UnixTime::default(), &LevelHasher::default())
+            .expect("valid");
     Arc::new(BlockCandidate {
         hash: hash(name),
         header: [name; 80],

@@ -13,6 +13,7 @@ use std::arch::x86_64::{
     _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256, _mm256_xor_si256,
 };
 use warppool_components::share::ShareHash;
+use warppool_components::units::Hash256;
 
 type Vector = __m256i;
 

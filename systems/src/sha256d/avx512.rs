@@ -13,6 +13,7 @@ use std::arch::x86_64::{
     _mm512_storeu_si512, _mm512_ternarylogic_epi32,
 };
 use warppool_components::share::ShareHash;
+use warppool_components::units::Hash256;
 
 type Vector = __m512i;
 

@@ -14,6 +14,7 @@ use std::arch::x86_64::{
     _mm256_storeu_si256, _mm256_ternarylogic_epi32,
 };
 use warppool_components::share::ShareHash;
+use warppool_components::units::Hash256;
 
 type Vector = __m256i;
 

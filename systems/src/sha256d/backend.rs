@@ -3,9 +3,47 @@
 use super::{Share, lanes};
 use std::sync::OnceLock;
 use warppool_components::share::ShareHash;
+use warppool_components::units::Hash256;
 
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2::Avx2, avx512::Avx512, avx512vl::Avx512Vl, bmi2::Bmi2, sha_ni::ShaNi};
+
+/// What `$call` gives with the kernel of `$backend`; `None` for the scalar way and for what this processor cannot.
+/// Detection is remembered by the standard library: asking again is one load.
+#[cfg(target_arch = "x86_64")]
+macro_rules! with_kernel {
+    ($backend:expr, $kernel:pat => $call:expr) => {
+        match $backend {
+            Backend::Scalar | Backend::Neon => None,
+            Backend::Bmi2 => Bmi2::detect().map(|$kernel| $call),
+            Backend::ShaNi => ShaNi::detect().map(|$kernel| $call),
+            Backend::Avx2 => Avx2::detect().map(|$kernel| $call),
+            Backend::Avx512Vl => Avx512Vl::detect().map(|$kernel| $call),
+            Backend::Avx512 => Avx512::detect().map(|$kernel| $call),
+        }
+    };
+}
+
+#[cfg(target_arch = "aarch64")]
+macro_rules! with_kernel {
+    ($backend:expr, $kernel:pat => $call:expr) => {
+        match $backend {
+            Backend::Neon => Neon::detect().map(|$kernel| $call),
+            Backend::Scalar | Backend::Bmi2 | Backend::ShaNi | Backend::Avx2 | Backend::Avx512Vl | Backend::Avx512 => {
+                None
+            }
+        }
+    };
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+macro_rules! with_kernel {
+    ($backend:expr, $kernel:pat => $call:expr) => {
+        None
+    };
+}
 
 /// A way to hash shares.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -16,6 +54,8 @@ pub enum Backend {
     Bmi2,
     /// Two shares interleaved in the SHA instructions of x86.
     ShaNi,
+    /// Two shares interleaved in the SHA instructions of aarch64.
+    Neon,
     /// Eight lanes in 256-bit registers.
     Avx2,
     /// Eight lanes in 256-bit registers, with the rotation and three-input logic of AVX-512.
@@ -26,7 +66,8 @@ pub enum Backend {
 
 impl Backend {
     /// All of them, available or not.
-    pub const ALL: [Self; 6] = [Self::Scalar, Self::Bmi2, Self::ShaNi, Self::Avx2, Self::Avx512Vl, Self::Avx512];
+    pub const ALL: [Self; 7] =
+        [Self::Scalar, Self::Bmi2, Self::ShaNi, Self::Neon, Self::Avx2, Self::Avx512Vl, Self::Avx512];
 
     /// What this processor can, found out once. [`Backend::Scalar`] is always among them, and first.
     pub fn available() -> &'static [Self] {
@@ -39,12 +80,18 @@ impl Backend {
         Self::available().contains(&self)
     }
 
-    /// For logs and tables.
+    /// The one of this [`name`](Self::name).
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.name() == name)
+    }
+
+    /// For logs, tables and configurations.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
             Self::Bmi2 => "bmi2",
             Self::ShaNi => "sha_ni",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512Vl => "avx512vl",
             Self::Avx512 => "avx512",
@@ -55,7 +102,7 @@ impl Backend {
     pub fn lanes(self) -> usize {
         match self {
             Self::Scalar | Self::Bmi2 => 1,
-            Self::ShaNi => 2,
+            Self::ShaNi | Self::Neon => 2,
             Self::Avx2 | Self::Avx512Vl => 8,
             Self::Avx512 => 16,
         }
@@ -66,41 +113,20 @@ impl Backend {
         self.lanes() >= 8
     }
 
-    #[cfg(target_arch = "x86_64")]
     fn detect(self) -> bool {
-        match self {
-            Self::Scalar => true,
-            Self::Bmi2 => Bmi2::detect().is_some(),
-            Self::ShaNi => ShaNi::detect().is_some(),
-            Self::Avx2 => Avx2::detect().is_some(),
-            Self::Avx512Vl => Avx512Vl::detect().is_some(),
-            Self::Avx512 => Avx512::detect().is_some(),
-        }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn detect(self) -> bool {
-        self == Self::Scalar
+        let kernel: Option<()> = with_kernel!(self, _ => ());
+        self == Self::Scalar || kernel.is_some()
     }
 
     /// Hashes at most as many shares as there are lanes. What this processor cannot is done by the scalar way.
-    #[cfg(target_arch = "x86_64")]
     pub(super) fn hash_batch(self, shares: &[Share<'_>], hashes: &mut [ShareHash]) {
-        // Detection is remembered by the standard library: asking again is one load.
-        let done = match self {
-            Self::Scalar => None,
-            Self::Bmi2 => Bmi2::detect().map(|kernel| kernel.hash(shares, hashes)),
-            Self::ShaNi => ShaNi::detect().map(|kernel| kernel.hash(shares, hashes)),
-            Self::Avx2 => Avx2::detect().map(|kernel| kernel.hash(shares, hashes)),
-            Self::Avx512Vl => Avx512Vl::detect().map(|kernel| kernel.hash(shares, hashes)),
-            Self::Avx512 => Avx512::detect().map(|kernel| kernel.hash(shares, hashes)),
-        };
+        let done: Option<()> = with_kernel!(self, kernel => kernel.hash(shares, hashes));
         done.unwrap_or_else(|| lanes::hash_one_by_one(shares, hashes));
     }
 
-    /// Hashes some shares. Without vector instructions of ours all go the scalar way.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(super) fn hash_batch(self, shares: &[Share<'_>], hashes: &mut [ShareHash]) {
-        lanes::hash_one_by_one(shares, hashes);
+    /// Hashes at most as many pairs of nodes to their parents as there are lanes.
+    pub(super) fn hash_pairs(self, pairs: &[[Hash256; 2]], parents: &mut [Hash256]) {
+        let done: Option<()> = with_kernel!(self, kernel => kernel.hash_pairs(pairs, parents));
+        done.unwrap_or_else(|| lanes::hash_pairs_one_by_one(pairs, parents));
     }
 }

@@ -7,6 +7,7 @@
 use super::lanes::{Kernel, ROUND_CONSTANTS_TABLE, Words};
 use super::{Share, lanes};
 use warppool_components::share::ShareHash;
+use warppool_components::units::Hash256;
 
 type Vector = u32;
 

@@ -82,11 +82,20 @@ impl Calibration {
 
     /// Measures anew.
     pub fn measure() -> Self {
+        Self::measure_backends(Backend::available())
+    }
+
+    /// Always this backend, measured only for what it costs; `None` when this processor cannot it.
+    pub fn forced(backend: Backend) -> Option<Self> {
+        backend.is_available().then(|| Self::measure_backends(&[backend]))
+    }
+
+    fn measure_backends(backends: &[Backend]) -> Self {
         let start = Instant::now();
         let probe = Probe::new();
         let mut best = [u64::MAX; CLASSES.len()];
         let measured: Vec<Measured> =
-            Backend::available().iter().map(|backend| measure_backend(*backend, &probe, &mut best)).collect();
+            backends.iter().map(|backend| measure_backend(*backend, &probe, &mut best)).collect();
         let (hasher, parallel_from) = choose(&measured);
         Self { measured, hasher, parallel_from, duration: start.elapsed() }
     }

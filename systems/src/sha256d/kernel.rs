@@ -113,6 +113,12 @@ macro_rules! proof {
                 // SAFETY: `self` exists, so the processor can what the function needs.
                 unsafe { hash_batch(self, shares, hashes) }
             }
+
+            /// Hashes at most as many pairs of nodes to their parents as there are lanes, but at least one.
+            pub(super) fn hash_pairs(self, pairs: &[[Hash256; 2]], parents: &mut [Hash256]) {
+                // SAFETY: `self` exists, so the processor can what the function needs.
+                unsafe { hash_pairs(self, pairs, parents) }
+            }
         }
 
         impl Kernel<LANES> for $name {
@@ -132,6 +138,11 @@ macro_rules! proof {
         #[target_feature(enable = $features)]
         fn hash_batch(kernel: $name, shares: &[Share<'_>], hashes: &mut [ShareHash]) {
             lanes::hash(kernel, shares, hashes);
+        }
+
+        #[target_feature(enable = $features)]
+        fn hash_pairs(kernel: $name, pairs: &[[Hash256; 2]], parents: &mut [Hash256]) {
+            lanes::hash_pairs(kernel, pairs, parents);
         }
     };
 }

@@ -14,7 +14,7 @@
 //! Everything is inlined into one function a backend, so that copies use its registers; the compressions are not.
 
 use super::share::words;
-use super::{INITIAL_STATE, Share};
+use super::{INITIAL_STATE, Share, pair};
 use warppool_components::share::ShareHash;
 use warppool_components::units::Hash256;
 
@@ -105,6 +105,27 @@ pub(super) fn hash_one_by_one(shares: &[Share<'_>], hashes: &mut [ShareHash]) {
     }
 }
 
+/// Hashes at most `N` pairs of nodes to their parents, but at least one.
+#[inline(always)]
+pub(super) fn hash_pairs<K: Kernel<N>, const N: usize>(kernel: K, pairs: &[[Hash256; 2]], parents: &mut [Hash256]) {
+    let mut block = Words([[0; N]; 16]);
+    for (lane, [left, right]) in pairs.iter().take(N).enumerate() {
+        block.set_lane_at(0, lane, &words::<32, 8>(left.as_internal()));
+        block.set_lane_at(8, lane, &words::<32, 8>(right.as_internal()));
+    }
+    let parent = hash_pair(kernel, &block, &mut Words::broadcast(&DIGEST_BLOCK));
+    for (lane, out) in parents.iter_mut().take(N).enumerate() {
+        *out = parent.lane(lane);
+    }
+}
+
+/// The scalar way.
+pub(super) fn hash_pairs_one_by_one(pairs: &[[Hash256; 2]], parents: &mut [Hash256]) {
+    for ([left, right], parent) in pairs.iter().zip(parents) {
+        *parent = pair(left, right);
+    }
+}
+
 #[inline(always)]
 fn hash_coinbases<K: Kernel<N>, const N: usize>(
     kernel: K,
@@ -162,10 +183,7 @@ fn fold<K: Kernel<N>, const N: usize>(
                 shares.iter().enumerate().filter_map(|(lane, share)| Some((lane, share.branches.get(level)?)));
             branches.for_each(|(lane, branch)| pair.set_lane_at(8, lane, &words::<32, 8>(branch.as_internal())));
         }
-        let mut state = Words::broadcast(&INITIAL_STATE);
-        kernel.compress(&mut state, &pair);
-        kernel.compress_common(&mut state, &PAIR_PADDING);
-        let parent = digest_again(kernel, &state, digest_block);
+        let parent = hash_pair(kernel, &pair, digest_block);
         if level < fewest {
             node = parent;
         } else {
@@ -173,6 +191,19 @@ fn fold<K: Kernel<N>, const N: usize>(
         }
     }
     node
+}
+
+/// A node of the tree from the block that both its children fill.
+#[inline(always)]
+fn hash_pair<K: Kernel<N>, const N: usize>(
+    kernel: K,
+    block: &Words<16, N>,
+    digest_block: &mut Words<16, N>,
+) -> Words<8, N> {
+    let mut state = Words::broadcast(&INITIAL_STATE);
+    kernel.compress(&mut state, block);
+    kernel.compress_common(&mut state, &PAIR_PADDING);
+    digest_again(kernel, &state, digest_block)
 }
 
 #[inline(always)]

@@ -8,22 +8,28 @@
 //! This file is the scalar way, over the compression of crate `sha2`. It is the reference of all others, which
 //! hash several shares side by side, one a lane:
 //!
-//! - [`Share`] is what is hashed, [`Hasher`] hashes any number of them and [`Calibration`] says which [`Backend`] is the
+//! - [`Share`] is what is hashed, [`Hasher`] hashes any number of them, or the levels of a template's tree, and [`Calibration`] says which [`Backend`] is the
 //!   fastest on this machine for how many.
 //! - `lanes` walks a batch through coinbase, fold and header; it is safe code, written once for all backends.
-//! - `avx2`, `avx512vl`, `avx512`, `bmi2` and `sha_ni` each hold two compressions, of blocks that differ by lane and of a
-//!   block that is the same in all lanes. They are the only place with `unsafe` code: calls of functions that need an
-//!   instruction set, which a value that only detection makes (`Avx2`, `ShaNi`, ...) proves to be there, and loads and
-//!   stores of whole vectors.
+//! - `avx2`, `avx512vl`, `avx512`, `bmi2`, `sha_ni` and, on aarch64, `neon` each hold two compressions, of blocks that differ
+//!   by lane and of a block that is the same in all lanes. They are the only place with `unsafe` code: calls of functions
+//!   that need an instruction set, which a value that only detection makes (`Avx2`, `ShaNi`, ...) proves to be there, and
+//!   loads and stores of whole vectors.
 //!
 //! No result depends on the backend, on the size of a batch or on what else is in it. Nothing here allocates for a share.
 
 mod backend;
 mod calibration;
 mod hasher;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the scalar way is there"))]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "only the scalar way is there")
+)]
 mod lanes;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the scalar way is there"))]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "only the scalar way is there")
+)]
 mod share;
 
 #[cfg(target_arch = "x86_64")]
@@ -37,6 +43,8 @@ mod avx512;
 mod avx512vl;
 #[cfg(target_arch = "x86_64")]
 mod bmi2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 

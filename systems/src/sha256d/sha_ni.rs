@@ -20,6 +20,7 @@ use std::arch::x86_64::{
     _mm_storeu_si128, _mm_unpackhi_epi32, _mm_unpacklo_epi32,
 };
 use warppool_components::share::ShareHash;
+use warppool_components::units::Hash256;
 
 /// Proof that this processor has the SHA instructions.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,12 @@ impl ShaNi {
         // SAFETY: `self` exists, so the processor can what the functions need.
         unsafe { if shares.len() == 1 { hash_one(self, shares, hashes) } else { hash_two(self, shares, hashes) } }
     }
+
+    /// Hashes one or two pairs of nodes to their parents.
+    pub(super) fn hash_pairs(self, pairs: &[[Hash256; 2]], parents: &mut [Hash256]) {
+        // SAFETY: `self` exists, so the processor can what the function needs.
+        unsafe { hash_pairs(self, pairs, parents) }
+    }
 }
 
 #[target_feature(enable = "sha,ssse3,sse4.1")]
@@ -49,6 +56,15 @@ fn hash_one(kernel: ShaNi, shares: &[Share<'_>], hashes: &mut [ShareHash]) {
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn hash_two(kernel: ShaNi, shares: &[Share<'_>], hashes: &mut [ShareHash]) {
     lanes::hash::<ShaNi, 2>(kernel, shares, hashes);
+}
+
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn hash_pairs(kernel: ShaNi, pairs: &[[Hash256; 2]], parents: &mut [Hash256]) {
+    if pairs.len() == 1 {
+        lanes::hash_pairs::<ShaNi, 1>(kernel, pairs, parents);
+    } else {
+        lanes::hash_pairs::<ShaNi, 2>(kernel, pairs, parents);
+    }
 }
 
 impl<const N: usize> Kernel<N> for ShaNi {

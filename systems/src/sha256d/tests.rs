@@ -40,6 +40,27 @@ fn a_pair_is_the_hash_of_both() {
     assert_eq!(fold(left, &[]), left);
 }
 
+/// The levels of the tree of 1 to 70 leaves, the last repeated where there is no other (as consensus does it), up to the
+/// root.
+#[test]
+fn levels_of_trees_lead_to_the_roots_of_another_library() {
+    let leaves: Vec<Hash256> = (0..70u32).map(|number| double(&number.to_le_bytes())).collect();
+    for (backend, count) in Backend::available().iter().flat_map(|backend| (1..70).map(move |count| (backend, count))) {
+        let hasher = Hasher::forced(*backend).expect("an available backend");
+        let mut level = leaves[..count].to_vec();
+        while level.len() > 1 {
+            if level.len() % 2 == 1 {
+                level.extend(level.last().copied());
+            }
+            hasher.hash_level(&mut level);
+            level.truncate(level.len() / 2);
+        }
+        let ids = leaves[..count].iter().map(|leaf| sha256d::Hash::from_byte_array(*leaf.as_internal()));
+        let root = bitcoin::merkle_tree::calculate_root(ids).expect("there are leaves");
+        assert_eq!(level[0].as_internal(), root.as_byte_array(), "{} {count}", backend.name());
+    }
+}
+
 /// A share with memory of its own.
 struct Owned {
     prefix: Vec<u8>,
@@ -270,6 +291,7 @@ fn hex(text: &str) -> Vec<u8> {
 fn a_backend_is_forced_only_where_it_is_available() {
     assert_eq!(Backend::available()[0], Backend::Scalar);
     for backend in Backend::ALL {
+        assert_eq!(Backend::by_name(backend.name()), Some(backend));
         let hasher = Hasher::forced(backend);
         assert_eq!(hasher.is_some(), backend.is_available());
         assert!(hasher.is_none_or(|hasher| (0..100).all(|count| hasher.backend_for(count) == backend)));
@@ -287,6 +309,18 @@ fn calibration_knows_every_backend_and_names_its_choice() {
         assert!(text.contains(&wanted), "{text} does not say {wanted}");
     }
     assert!(!text.contains('\n'));
+}
+
+#[test]
+fn a_backend_that_somebody_chose_is_taken_for_every_batch() {
+    for backend in Backend::ALL {
+        let Some(calibration) = Calibration::forced(backend) else {
+            assert!(!backend.is_available());
+            continue;
+        };
+        assert_eq!(calibration.hasher, Hasher::forced(backend).expect("it was measured"));
+        assert!(calibration.describe().contains(&format!("from 1 {} (", backend.name())), "{}", calibration.describe());
+    }
 }
 
 #[test]

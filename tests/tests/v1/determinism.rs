@@ -1,6 +1,7 @@
 //! Invariant 1: the same inputs give the same outboxes, byte for byte.
 
 use std::time::Duration;
+use warppool_systems::sha256d::Backend;
 use warppool_tests::pool::{CONFIGURE, Pool, authorize, settings};
 use warppool_tests::work::{address, with_bits};
 
@@ -8,8 +9,8 @@ use warppool_tests::work::{address, with_bits};
 const BITS: u32 = 0x2000_ffff;
 
 /// A busy quarter of an hour: many miners, floods that are judged on several cores, blocks, hang-ups, tips.
-fn life(seed: u64) -> Vec<String> {
-    let mut pool = Pool::new(settings(), seed).traced();
+fn life(pool: Pool) -> Vec<String> {
+    let mut pool = pool.traced();
     let template = pool.next_tip();
     pool.template(with_bits(template, BITS));
     let conns: Vec<_> = (0..40).map(|_| pool.push_open()).collect();
@@ -44,10 +45,24 @@ fn life(seed: u64) -> Vec<String> {
 
 #[test]
 fn the_same_inputs_give_the_same_outboxes() {
-    let (one, other) = (life(7), life(7));
-    assert_eq!(one.len(), other.len());
-    for (tick, (one, other)) in one.iter().zip(&other).enumerate() {
-        assert!(one == other, "tick {tick} differs:\n{one}\n{other}");
+    let one = life(Pool::new(settings(), 7));
+    assert_same(&one, &life(Pool::new(settings(), 7)), "again");
+    assert_ne!(one, life(Pool::new(settings(), 8)), "the seed matters");
+}
+
+#[test]
+fn every_backend_gives_the_same_outboxes() {
+    let [scalar, others @ ..] = Backend::available() else { panic!("there is the scalar way") };
+    let life_with = |backend: &Backend| life(Pool::new(settings(), 7).hashing_with(*backend));
+    let expected = life_with(scalar);
+    for backend in others {
+        assert_same(&expected, &life_with(backend), backend.name());
     }
-    assert_ne!(one, life(8), "the seed matters");
+}
+
+fn assert_same(expected: &[String], found: &[String], what: &str) {
+    assert_eq!(expected.len(), found.len(), "{what}");
+    for (tick, (expected, found)) in expected.iter().zip(found).enumerate() {
+        assert!(expected == found, "{what}: tick {tick} differs:\n{expected}\n{found}");
+    }
 }
