@@ -18,7 +18,7 @@ use warppool_components::record::Restored;
 use warppool_components::settings::Network;
 use warppool_components::units::{Instant, UnixTime};
 use warppool_engine::Engine;
-use warppool_io::node::template;
+use warppool_io::node::{LevelHasher, template};
 use warppool_simnode::{SimNode, SimNodeOptions};
 use warppool_tests::pool::settings;
 use warppool_tests::work::address;
@@ -28,7 +28,11 @@ const TRANSACTIONS: usize = 4000;
 fn bench(criterion: &mut Criterion) {
     let json = template_json();
     let now = UnixTime::from_seconds(1_800_000_000);
-    let parsed = || template::parse(black_box(&json), Network::Regtest, now).expect("a good template").template;
+    let parsed = || {
+        template::parse(black_box(&json), Network::Regtest, now, &LevelHasher::default())
+            .expect("a good template")
+            .template
+    };
     let mut group = criterion.benchmark_group("template");
     group.throughput(Throughput::Bytes(json.len() as u64));
     group.bench_function("parse and check", |bencher| bencher.iter(parsed));
