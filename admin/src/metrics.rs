@@ -9,7 +9,7 @@ use std::fmt::Write;
 use warppool_components::limits::WORKER_METRICS_MAX;
 use warppool_components::node::{NodeState, NodeStatus, RPC_LATENCY_BOUNDS_SECONDS};
 use warppool_components::reject::Reject;
-use warppool_components::snapshot::{HistogramSnapshot, RuntimeSnapshot, Snapshot, WorkerSnapshot};
+use warppool_components::snapshot::{HistogramSnapshot, RuntimeSnapshot, Snapshot, SocketsSnapshot, WorkerSnapshot};
 use warppool_components::units::UnixTime;
 use warppool_components::worker::{HASHRATE_WINDOW_NAMES, PresenceState};
 
@@ -24,6 +24,7 @@ pub(crate) fn pool_metrics(snapshot: &Snapshot, options: &AdminOptions) -> Strin
     write_workers(&mut text, snapshot);
     write_node(&mut text, &snapshot.node);
     write_job(&mut text, snapshot);
+    write_sockets(&mut text, &snapshot.runtime.sockets);
     write_runtime(&mut text, snapshot, &snapshot.runtime);
     text.0
 }
@@ -126,7 +127,9 @@ fn write_workers(text: &mut Exposition, snapshot: &Snapshot) {
     text.counter("warppool_workers_authorized_total", "Successful authorizes since the start", pool.authorized as f64);
     text.counter("warppool_workers_disconnected_total", "Connections ended since the start", pool.disconnected as f64);
     text.family("warppool_active_connections", "gauge", "Open connections of miners by protocol");
-    text.sample("warppool_active_connections", &[("protocol", "v1")], f64::from(pool.connections_v1));
+    let tls = snapshot.runtime.sockets.tls_connections.min(pool.connections_v1);
+    text.sample("warppool_active_connections", &[("protocol", "v1")], f64::from(pool.connections_v1 - tls));
+    text.sample("warppool_active_connections", &[("protocol", "v1_tls")], f64::from(tls));
     text.sample("warppool_active_connections", &[("protocol", "v2")], 0.0);
     text.counter("warppool_notify_bytes_total", "Bytes of jobs handed over to miners", pool.notify_bytes as f64);
     let help = "From a new tip to the first credited share of each worker on it";
@@ -177,6 +180,22 @@ fn write_job(text: &mut Exposition, snapshot: &Snapshot) {
     text.gauge("warppool_template_age_seconds", "Age of the latest job", age);
 }
 
+fn write_sockets(text: &mut Exposition, sockets: &SocketsSnapshot) {
+    let name = "warppool_tls_handshakes_total";
+    text.family(name, "counter", "TLS handshakes of miners by result");
+    let results = [
+        ("full", sockets.handshakes_full),
+        ("resumed", sockets.handshakes_resumed),
+        ("failed", sockets.handshakes_failed),
+    ];
+    results.iter().for_each(|(result, count)| text.sample(name, &[("result", result)], *count as f64));
+    text.gauge(
+        "warppool_tls_certificate_expires_at_seconds",
+        "When the miners' TLS certificate expires as a unix timestamp, 0 without one",
+        seconds(sockets.certificate_expires_at.unwrap_or_default()),
+    );
+}
+
 fn write_runtime(text: &mut Exposition, snapshot: &Snapshot, runtime: &RuntimeSnapshot) {
     text.gauge(
         "warppool_snapshot_at_seconds",
@@ -209,6 +228,8 @@ fn write_refusals(text: &mut Exposition, runtime: &RuntimeSnapshot) {
     text.family(name, "counter", "Connections of miners that were not served, by reason");
     text.sample(name, &[("reason", "over_cap")], runtime.connections_over_cap as f64);
     text.sample(name, &[("reason", "accept_failed")], runtime.accept_failures as f64);
+    let strangers = &runtime.sockets.refused;
+    strangers.iter().for_each(|(reason, count)| text.sample(name, &[("reason", reason)], *count as f64));
     let dropped = runtime.admin_messages_dropped as f64;
     let help = "Snapshots and events that the HTTP side did not take in time";
     text.counter("warppool_admin_messages_dropped_total", help, dropped);

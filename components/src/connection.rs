@@ -32,6 +32,13 @@ pub enum CloseReason {
     SocketError,
     /// A line exceeded [`LINE_BYTES_MAX`](crate::limits::LINE_BYTES_MAX).
     LineTooLong,
+    /// It spoke something that is not served here: HTTP, Stratum V2, plain text on the port for TLS, or TLS without a
+    /// certificate to serve it by.
+    Misdirected,
+    /// A PROXY header came from an address that may not send one, or is malformed.
+    ProxyRefused,
+    /// The TLS handshake failed, or what followed was not encrypted by its keys.
+    TlsFailed,
     /// The miner does not read what it is sent.
     SlowReader,
     /// No worker was authorized in time.
@@ -51,6 +58,9 @@ impl CloseReason {
             Self::Peer => "miner hung up",
             Self::SocketError => "socket failed",
             Self::LineTooLong => "line too long",
+            Self::Misdirected => "speaks what is not served here",
+            Self::ProxyRefused => "PROXY header refused",
+            Self::TlsFailed => "TLS failed",
             Self::SlowReader => "miner does not read",
             Self::AuthorizeDeadline => "no authorize in time",
             Self::ConnectionCap => "connection cap reached",

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address_range;
 pub mod block;
 pub mod channel;
 pub mod connection;

@@ -30,6 +30,32 @@ pub const READ_BYTES_PER_TICK_MAX: usize = LINES_PER_TICK_MAX * 512;
 /// Connections accepted in one tick; a storm of them waits in the kernel's queue while miners are served.
 pub const ACCEPTS_PER_TICK_MAX: usize = 256;
 
+/// TLS handshakes carried one step further in one tick. A step costs 0.1 to 0.2 ms with a P-256 certificate and 0.8 ms with
+/// RSA-2048, so plain connections wait at most some milliseconds for them; the rest of a storm waits in its sockets.
+pub const TLS_HANDSHAKE_STEPS_PER_TICK_MAX: usize = 4;
+
+/// Bytes of TLS records that are not whole yet, kept of one connection: the longest record that TLS 1.2 allows
+/// (2^14 + 2048 bytes and its header), and as much of the next.
+pub const TLS_RECEIVE_BYTES_MAX: usize = 2 * (16 * 1024 + 2048 + 5);
+
+/// Plain bytes in one TLS record that we send. Small devices (ESP32) have a buffer of 4 KiB for a record.
+pub const TLS_RECORD_BYTES_MAX: usize = 4 * 1024;
+
+/// TLS 1.2 sessions remembered for clients that know no tickets. One takes some hundred bytes.
+pub const TLS_SESSIONS_KEPT_MAX: usize = 1024;
+
+/// Orders that wait for the thread that follows the certificate's files; only a reload gives one.
+pub const CERTIFICATE_ORDERS_QUEUED_MAX: usize = 4;
+
+/// Bytes of a PROXY header. Addresses take 52 bytes at most; the rest is room for extensions, which are passed over.
+pub const PROXY_HEADER_BYTES_MAX: usize = 2048;
+
+/// Seconds a proxy may take to send its header. It has nothing to wait for: the header is the first thing it sends.
+pub const PROXY_HEADER_SECONDS_MAX: u64 = 5;
+
+/// Bytes of an HTTP request's head that are looked at on the miners' port.
+pub const HTTP_HINT_HEAD_BYTES_MAX: usize = 4 * 1024;
+
 /// Difficulty changes remembered by a channel, so that a share is judged by the difficulty of its job.
 /// One is used up only by a change that a job followed: at one job each 30 s this is over 7 minutes.
 pub const DIFFICULTY_EPOCHS_MAX: usize = 16;
@@ -241,3 +267,7 @@ const _: () = assert!(EXTRANONCE2_BYTES >= 7 && EXTRANONCE2_BYTES <= 8, "stratum
 const _: () = assert!(6 + 5 + 1 + POOL_TAG_BYTES_MAX + 1 + EXTRANONCE_BYTES <= COINBASE_SCRIPT_BYTES_MAX);
 const _: () = assert!(LINES_PER_CONNECTION_PER_TICK_MAX <= LINES_PER_TICK_MAX);
 const _: () = assert!(JOB_REFRESH_SECONDS * 2 <= 60, "one lost notify must not end in silence of 60 s");
+const _: () = assert!(
+    PROXY_HEADER_BYTES_MAX <= READ_BYTES_MAX && HTTP_HINT_HEAD_BYTES_MAX <= READ_BYTES_MAX,
+    "both are looked at in the read buffer"
+);

@@ -174,6 +174,23 @@ pub struct HistogramSnapshot {
     pub sum: f64,
 }
 
+/// What happened to connections before a line of theirs was understood.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SocketsSnapshot {
+    /// Live connections over TLS.
+    pub tls_connections: u32,
+    /// TLS handshakes with a signature of ours, since the start.
+    pub handshakes_full: u64,
+    /// TLS handshakes of clients that were known, since the start.
+    pub handshakes_resumed: u64,
+    /// TLS handshakes that failed, since the start.
+    pub handshakes_failed: u64,
+    /// Connections that were closed for what they said first, since the start: a word for the reason, and how many.
+    pub refused: Vec<(&'static str, u64)>,
+    /// When the certificate expires, if there is one.
+    pub certificate_expires_at: Option<UnixTime>,
+}
+
 /// What the runtime measures about itself.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RuntimeSnapshot {
@@ -201,8 +218,10 @@ pub struct RuntimeSnapshot {
     pub accept_failures: u64,
     /// Snapshots and events that the HTTP side did not take in time.
     pub admin_messages_dropped: u64,
-    /// Addresses on which miners are served.
+    /// Addresses on which miners are served: `HOST:PORT` in plain text, `stratum+ssl://HOST:PORT` over TLS.
     pub listeners: Vec<String>,
+    /// What the sockets counted.
+    pub sockets: SocketsSnapshot,
     /// Name of the profile in force.
     pub profile: String,
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -1,9 +1,10 @@
 //! `warppool run`: the pool of a configuration, until it is told to stop.
 
+use crate::certificate::{Certificate, Files, Watch};
 use crate::cli::arguments::Run;
 use crate::cli::exit_code;
 use crate::config::profile::Caps;
-use crate::config::{Config, Loaded, NodeEndpoint, Secrets, Sources, changes, load};
+use crate::config::{Config, Listen, Loaded, NodeEndpoint, Secrets, Sources, changes, load};
 use crate::control::Control;
 use crate::logging::{self, LogOptions};
 use crate::runtime::{Pool, PoolOptions, Reload, Signals, Stop};
@@ -49,21 +50,31 @@ fn report(text: &str) {
 }
 
 fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Error>> {
-    let Loaded { config, secrets, .. } = loaded;
+    let config = &loaded.config;
     let caps = config.caps();
     rayon::ThreadPoolBuilder::new()
         .num_threads(caps.rayon_threads)
         .thread_name(|n| format!("hash-{n}"))
         .build_global()?;
     let hashing = hashing(config.tuning.sha256d_backend);
-    let pool = Pool::start(options(config, secrets, &caps, hashing))?;
+    let pool = Pool::start(options(loaded, &caps, hashing))?;
     // Before anybody is told that the pool is there, so that a signal from then on is heeded.
-    let (stop, reloading) = (pool.stop_handle(), pool.stop_handle());
+    let (stop, reloading, replacing) = (pool.stop_handle(), pool.stop_handle(), pool.stop_handle());
+    let watch = Watch::start(followed(loaded), move |certificate| replacing.replace_certificate(certificate))?;
     let mut current = config.clone();
-    let signals = Signals::listen(move || stop.ask(), move || reload(&mut current, &sources, &reloading))?;
+    let signals = Signals::listen(move || stop.ask(), move || reload(&mut current, &sources, &reloading, &watch))?;
     let control = Control::listen(&crate::control::socket_path(&config.store_path()), pool.stop_handle());
     for address in pool.miner_addresses() {
         tracing::info!("miners connect to stratum+tcp://{address}");
+    }
+    for address in pool.miner_tls_addresses() {
+        tracing::info!("miners connect over TLS to stratum+ssl://{address}");
+    }
+    if let Some(certificate) = &loaded.certificate {
+        tracing::info!(
+            "TLS is served on every port for miners; the certificate is valid until {}",
+            certificate.last_day()
+        );
     }
     for address in pool.dashboard_addresses() {
         tracing::info!("the dashboard is at http://{address}/");
@@ -86,7 +97,7 @@ fn hashing(backend: Option<Backend>) -> Hashing {
 }
 
 /// Reads the configuration again. One with a mistake changes nothing.
-fn reload(current: &mut Config, sources: &Sources, stop: &Stop) {
+fn reload(current: &mut Config, sources: &Sources, stop: &Stop, watch: &Watch) {
     match load(sources) {
         Ok(loaded) => {
             if loaded.config.node.network != current.node.network {
@@ -99,7 +110,8 @@ fn reload(current: &mut Config, sources: &Sources, stop: &Stop) {
             if !changed.needs_restart.is_empty() {
                 tracing::warn!("these keys need a restart: {}", list(&changed.needs_restart));
             }
-            stop.reload(Reload { settings: loaded.config.settings() });
+            watch.follow(followed(&loaded));
+            stop.reload(Reload { settings: loaded.config.settings(), certificate: loaded.certificate });
             *current = loaded.config;
         }
         Err(problems) => {
@@ -109,19 +121,28 @@ fn reload(current: &mut Config, sources: &Sources, stop: &Stop) {
     }
 }
 
+/// The certificate and where it came from.
+fn followed(loaded: &Loaded) -> Option<(Files, Certificate)> {
+    loaded.config.stratum.certificate_files().zip(loaded.certificate.clone())
+}
+
 fn list(keys: &[&str]) -> String {
     if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
 }
 
 /// The parts of a configured pool.
-fn options(config: &Config, secrets: &Secrets, caps: &Caps, hashing: Hashing) -> PoolOptions {
+fn options(loaded: &Loaded, caps: &Caps, hashing: Hashing) -> PoolOptions {
+    let Loaded { config, secrets, certificate, .. } = loaded;
     PoolOptions {
         settings: config.settings_with(caps),
         listen: ListenOptions {
             addresses: vec![config.server.pool_listen.to_string()],
+            tls_addresses: config.stratum.stratum_tls_listen.iter().map(Listen::to_string).collect(),
+            proxies: config.stratum.proxy_protocol_from.clone(),
             connections_max: caps.connections_max,
             backlog: LISTEN_BACKLOG,
         },
+        certificate: certificate.clone(),
         node: NodeOptions {
             network: config.node.network,
             nodes: config.node.endpoints().map(|node| endpoint(node, secrets)).collect(),

@@ -11,6 +11,7 @@ mod refused;
 mod stop;
 
 use crate::Engine;
+use crate::certificate::Certificate;
 use crossbeam::channel::{self, Receiver, Sender};
 use history::StoreHistory;
 use measure::Measures;
@@ -31,7 +32,7 @@ use warppool_components::snapshot::Snapshot;
 use warppool_components::units::{Instant, UnixTime};
 use warppool_io::node::{self, NodeHandle, NodeOptions};
 use warppool_io::store::{self, Store, StoreOptions};
-use warppool_net::sockets::{ListenOptions, Sockets};
+use warppool_net::sockets::{Dashboard, ListenOptions, Sockets};
 use warppool_systems::hash::Hashing;
 
 pub use stop::{Reload, Signals, Stop};
@@ -49,6 +50,8 @@ pub struct PoolOptions {
     pub settings: Settings,
     /// Where miners are served.
     pub listen: ListenOptions,
+    /// What TLS is served by.
+    pub certificate: Option<Certificate>,
     /// The nodes.
     pub node: NodeOptions,
     /// The store.
@@ -93,6 +96,7 @@ pub struct Pool {
     watcher: Option<Sender<Arc<Snapshot>>>,
     measures: Measures,
     refused: Refused,
+    certificate: Option<Certificate>,
     clock: Clock,
     stop: Stop,
     /// Who waits to know how many miners this tick's messages were sent to.
@@ -108,10 +112,14 @@ impl Pool {
     /// [`PoolError`] of the part that cannot start. A node that is down is no error.
     pub fn start(options: PoolOptions) -> Result<Self, PoolError> {
         let clock = Clock::start();
-        let sockets = Sockets::bind(&options.listen)?;
+        let mut sockets = Sockets::bind(&options.listen)?;
+        sockets.set_tls(options.certificate.as_ref().map(Certificate::config));
+        let public_url = Some(options.admin.public_url.clone()).filter(|url| !url.is_empty());
         let (store, mut restored) = store::open(options.store)?;
         let history = Arc::new(StoreHistory(store.reader()));
         let (admin, publisher) = warppool_admin::start(options.admin, history)?;
+        let port = admin.addresses().first().map(SocketAddr::port);
+        sockets.set_dashboard(Dashboard { public_url, port });
         let (sender, node_events) = channel::bounded(NODE_EVENTS_QUEUED_MAX);
         let waker = sockets.waker();
         let node = node::start(options.node, move |event| {
@@ -141,6 +149,7 @@ impl Pool {
             watcher: None,
             measures,
             refused: Refused::default(),
+            certificate: options.certificate,
             clock,
             stop,
             message_senders: Vec::new(),
@@ -152,6 +161,11 @@ impl Pool {
     /// Where miners are served.
     pub fn miner_addresses(&self) -> Vec<SocketAddr> {
         self.sockets.local_addresses()
+    }
+
+    /// Where miners are served over TLS alone.
+    pub fn miner_tls_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.tls_addresses()
     }
 
     /// Where HTTP is served.
@@ -200,7 +214,11 @@ impl Pool {
     /// What reached the pool beside sockets.
     fn gather(&mut self, inbox: &mut Inbox, stopping: bool) {
         inbox.node.extend(self.node_events.try_iter());
-        if let Some(Reload { settings }) = self.stop.take_reload() {
+        if let Some(certificate) = self.stop.take_certificate() {
+            self.serve_by(Some(certificate));
+        }
+        if let Some(Reload { settings, certificate }) = self.stop.take_reload() {
+            self.serve_by(certificate);
             self.sockets.set_connections_max(settings.connections_max);
             inbox.commands.push(Command::Reload(Box::new(settings)));
         }
@@ -211,6 +229,12 @@ impl Pool {
         if stopping {
             inbox.commands.push(Command::Shutdown);
         }
+    }
+
+    /// Handshakes from now on see this certificate; connections that are there stay.
+    fn serve_by(&mut self, certificate: Option<Certificate>) {
+        self.sockets.set_tls(certificate.as_ref().map(Certificate::config));
+        self.certificate = certificate;
     }
 
     /// One tick, and what it wants done: blocks first.
@@ -253,7 +277,8 @@ impl Pool {
         snapshot.runtime.store_lag_seconds = self.pending.lag(self.clock.now().instant).as_secs_f64();
         snapshot.runtime.store_rows_dropped = self.pending.rows_dropped();
         snapshot.runtime.store_commit_seconds = measure::commits(&self.pending.commits());
-        snapshot.runtime.listeners = self.sockets.local_addresses().iter().map(SocketAddr::to_string).collect();
+        snapshot.runtime.listeners = self.listeners();
+        snapshot.runtime.sockets = measure::sockets(&self.sockets, self.certificate.as_ref());
         snapshot.runtime.profile.clone_from(&self.profile);
         let snapshot = Arc::from(snapshot);
         if let Some(watcher) = &self.watcher {
@@ -261,6 +286,15 @@ impl Pool {
             let _ = watcher.try_send(Arc::clone(&snapshot));
         }
         self.publisher.publish(snapshot);
+    }
+
+    /// Where miners are served: plain text as the bare address, TLS with its scheme.
+    fn listeners(&self) -> Vec<String> {
+        let common = self.sockets.local_addresses();
+        let over_tls = if self.certificate.is_some() { common.as_slice() } else { &[] };
+        let own = self.sockets.tls_addresses();
+        let over_tls = over_tls.iter().chain(&own).map(|address| format!("stratum+ssl://{address}"));
+        common.iter().map(SocketAddr::to_string).chain(over_tls).collect()
     }
 
     /// The last tick closed every connection. What is left to write is written, after the ports are free again.

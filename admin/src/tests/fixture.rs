@@ -17,7 +17,7 @@ use warppool_components::node::{NodeHealth, NodeState, NodeStatus};
 use warppool_components::record::{BlockRow, HistoryPoint};
 use warppool_components::settings::Network;
 use warppool_components::snapshot::{
-    HistogramSnapshot, JobSnapshot, PoolSnapshot, RuntimeSnapshot, Snapshot, WorkerSnapshot,
+    HistogramSnapshot, JobSnapshot, PoolSnapshot, RuntimeSnapshot, Snapshot, SocketsSnapshot, WorkerSnapshot,
 };
 use warppool_components::template::TemplateKind;
 use warppool_components::units::{Hash256, Sats, UnixTime};
@@ -302,6 +302,12 @@ fn runtime() -> RuntimeSnapshot {
         accept_failures: 2,
         admin_messages_dropped: 3,
         listeners: vec!["[::]:3333".into()],
+        sockets: SocketsSnapshot {
+            tls_connections: 1,
+            handshakes_resumed: 5,
+            refused: vec![("http", 2)],
+            ..SocketsSnapshot::default()
+        },
         profile: "small".into(),
         ..RuntimeSnapshot::default()
     }

@@ -36,6 +36,12 @@ pub enum Command {
     Message(Message),
     /// Print every problem of a configuration; exit status 1 when there is one.
     CheckConfig(CheckConfig),
+    /// Commands about TLS for miners.
+    Tls {
+        /// Which one.
+        #[command(subcommand)]
+        command: TlsCommand,
+    },
     /// Commands about the configuration.
     Config {
         /// Which one.
@@ -49,6 +55,28 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Print a commented config.toml with every key and its default.
     Default,
+}
+
+/// A command of `warppool tls`.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum TlsCommand {
+    /// Make a certificate for a network of your own, which nobody else has certified, and its key.
+    SelfSigned(SelfSigned),
+}
+
+/// Arguments of `warppool tls self-signed`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct SelfSigned {
+    /// Where tls-cert.pem and tls-key.pem are written; files that are there are never overwritten.
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    pub directory: PathBuf,
+    /// A name or an IP address by which miners reach the pool; may be repeated. Without it, the names and addresses of
+    /// this machine.
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How many days it is valid.
+    #[arg(long, value_name = "N", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
 }
 
 /// Arguments of `warppool run`.

@@ -5,6 +5,8 @@ use crate::config::hardware::Hardware;
 use crate::config::profile::recommend;
 use crate::config::{Loaded, Sources, load};
 use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+use warppool_components::units::UnixTime;
 
 /// Checks `sources`. Problems and warnings go to `errors`, the summary to `output`; the result is the exit status.
 ///
@@ -15,6 +17,13 @@ pub fn check_config(sources: &Sources, output: &mut dyn Write, errors: &mut dyn 
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 writeln!(errors, "warning: {warning}")?;
+            }
+            let reason = loaded.certificate.as_ref().and_then(|certificate| certificate.out_of_time(now()));
+            if let Some(reason) = reason {
+                // The pool runs all the same; whoever asks is told that miners may not come.
+                writeln!(errors, "stratum.tls_cert_path: the certificate {reason}")?;
+                writeln!(errors, "1 problem found.")?;
+                return Ok(FAILED);
             }
             summarise(&loaded, output)?;
             Ok(DONE)
@@ -28,6 +37,11 @@ pub fn check_config(sources: &Sources, output: &mut dyn Write, errors: &mut dyn 
             Ok(FAILED)
         }
     }
+}
+
+fn now() -> UnixTime {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn summarise(loaded: &Loaded, output: &mut dyn Write) -> io::Result<()> {
@@ -45,6 +59,11 @@ fn summarise(loaded: &Loaded, output: &mut dyn Write) -> io::Result<()> {
     writeln!(output, "  network    {}", config.node.network.name())?;
     writeln!(output, "  nodes      {}", nodes.join(", "))?;
     writeln!(output, "  miners     {} (at most {} connections)", config.server.pool_listen, caps.connections_max)?;
+    if let Some(certificate) = &loaded.certificate {
+        let own_port = config.stratum.stratum_tls_listen.map(|listen| format!(" and {listen}")).unwrap_or_default();
+        let (port, until) = (config.server.pool_listen, certificate.last_day());
+        writeln!(output, "  TLS        {port}{own_port}; the certificate is valid until {until}")?;
+    }
     writeln!(output, "  dashboard  {}", config.server.status_listen)?;
     if config.mining.pay_username_address {
         writeln!(

@@ -1,4 +1,5 @@
-//! The operator's commands as far as they are pure: arguments, `check-config`, `config default`, exit codes.
+//! The operator's commands that need no running pool: arguments, `check-config`, `config default`, `tls self-signed`,
+//! exit codes.
 //!
 //! Running the pool and the demonstration is not here.
 
@@ -9,6 +10,8 @@ mod check_config;
 mod config_default;
 pub mod exit_code;
 mod pay_address;
+mod self_signed;
 
 pub use check_config::check_config;
 pub use config_default::config_default;
+pub use self_signed::self_signed;

@@ -52,16 +52,12 @@ pub fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// Keys that are read and checked, and change nothing yet. Whoever sets one is told so.
-pub const NOT_IN_EFFECT: [&str; 16] = [
+pub const NOT_IN_EFFECT: [&str; 12] = [
     "server.status_tls_listen",
     "server.cookie_secure",
-    "stratum.stratum_tls_listen",
-    "stratum.tls_cert_path",
-    "stratum.tls_key_path",
     "stratum.safe_mode",
     "stratum.sv2_listen",
     "stratum.sv2_max_connections",
-    "stratum.proxy_protocol_from",
     "tuning.rayon_cores",
     "ratelimit.enabled",
     "ratelimit.connects_per_sec",
@@ -80,7 +76,7 @@ pub const SECTIONS: [(&str, &str); 18] = [
     ("mining.electricity", "Tariffs, for the cost of a share; not used yet."),
     ("node", "Bitcoin Core, 27 or newer. User and password belong in secrets.toml."),
     ("server", "Listeners. \":PORT\" means every address of the machine, IPv6 too."),
-    ("stratum", "Further ways for miners to connect; only the password is in effect yet."),
+    ("stratum", "Further ways for miners to connect; safe_mode and Stratum V2 are not in effect yet."),
     ("tuning", "Bounds and placement on the machine."),
     ("profile", "The class of machine, which sets connection cap, threads, retention and snapshot rate."),
     ("vardiff", "How difficulty follows the hash rate of a miner."),
@@ -149,7 +145,8 @@ pub static KEYS: &[Key] = keys! {
     "node.node_loss_disconnect_secs", Value("120"), Restart, node.node_loss_disconnect,
         "When no node answers for so long, close miners so that their own fail-over works, 1 to 86400.";
 
-    "server.pool_listen", Value("\":3333\""), Restart, server.pool_listen, "Stratum V1 for miners.";
+    "server.pool_listen", Value("\":3333\""), Restart, server.pool_listen,
+        "The one port for miners: Stratum V1 in plain text and, with a certificate, over TLS; a browser is sent to the dashboard.";
     "server.status_listen", Value("\":18334\""), Restart, server.status_listen, "Dashboard, API and metrics.";
     "server.status_tls_listen", Value("\"\""), Restart, server.status_tls_listen, "The same over TLS. Empty: off.";
     "server.status_public_url", Value("\"\""), Restart, server.status_public_url,
@@ -163,9 +160,11 @@ pub static KEYS: &[Key] = keys! {
         "Metrics of single workers at /metrics/workers, of the first 1000 by hash rate.";
 
     "stratum.stratum_tls_listen", Value("\"\""), Restart, stratum.stratum_tls_listen,
-        "Stratum V1 over TLS. Empty: off. Needs tls_cert_path and tls_key_path.";
-    "stratum.tls_cert_path", Value("\"\""), Live, stratum.tls_cert_path, "Certificate chain, PEM.";
-    "stratum.tls_key_path", Value("\"\""), Live, stratum.tls_key_path, "Its private key, PEM.";
+        "A port for TLS alone, beside server.pool_listen, which serves TLS too. Empty: off. Needs tls_cert_path and tls_key_path.";
+    "stratum.tls_cert_path", Value("\"\""), Live, stratum.tls_cert_path, 
+        "Certificate chain, PEM, leaf first. Followed while the pool runs: a new file is taken over within seconds.";
+    "stratum.tls_key_path", Value("\"\""), Live, stratum.tls_key_path, 
+        "Its private key, PEM, not encrypted, readable by its owner and at most its group.";
     "stratum.stratum_password", Value("\"\""), Restart, stratum.stratum_password,
         "Password that every miner must give. Empty: none.";
     "stratum.safe_mode", Value("true"), Restart, stratum.safe_mode, "Refuse unusual version bits and ntime drift.";
@@ -173,7 +172,7 @@ pub static KEYS: &[Key] = keys! {
     "stratum.sv2_max_connections", Value("1024"), Restart, stratum.sv2_max_connections,
         "Most connections of Stratum V2, 1 to 1000000.";
     "stratum.proxy_protocol_from", Value("[]"), Restart, stratum.proxy_protocol_from,
-        "Addresses or ranges that may send a PROXY v1 or v2 header, such as [\"10.0.0.0/8\"].";
+        "Addresses or ranges whose connections may begin with a PROXY v1 or v2 header, which is then believed, such as [\"10.0.0.0/8\"].";
 
     "tuning.max_saved_workers_per_user", Value("64"), Live, tuning.max_saved_workers_per_user,
         "Workers remembered for one address, 1 to 131072; the one not seen for longest goes first.";

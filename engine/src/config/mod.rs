@@ -34,6 +34,7 @@ pub use types::{
     Stratum, Tuning, Vardiff,
 };
 
+use crate::certificate::Certificate;
 use document::{Table, apply_environment, apply_flags, parse};
 use reader::Reader;
 use std::path::{Path, PathBuf};
@@ -73,12 +74,14 @@ impl Sources {
 }
 
 /// A configuration that can be used.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// What is not secret.
     pub config: Config,
     /// What is.
     pub secrets: Secrets,
+    /// What TLS is served by, when there is anything.
+    pub certificate: Option<Certificate>,
     /// What works, but perhaps not as the operator thinks.
     pub warnings: Vec<Problem>,
 }
@@ -98,6 +101,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let mut reader = Reader::new(root, origin.clone(), false);
     let mut config = sections::read(&mut reader, directory);
     config.file.clone_from(&sources.config);
+    let certificate = sections::certificate(&mut reader, &config);
     let misplaced = secrets::KEYS.map(|key| (key, "belongs in secrets.toml, because everybody may read this file"));
     problems.extend(reader.finish(&misplaced));
 
@@ -107,7 +111,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     };
     if problems.is_empty() {
         let warnings = warnings(&config, &secrets, &origin);
-        Ok(Loaded { config, secrets, warnings })
+        Ok(Loaded { config, secrets, certificate, warnings })
     } else {
         problems.sort_by_key(|problem| position(&problem.origin));
         Err(Problems(problems))

@@ -11,6 +11,7 @@ use super::types::{
     Branding, Config, FreeTable, Logging, Mining, Node, NodeEndpoint, Profile, RateLimit, Retention, Server, Store,
     Stratum, Tuning, Vardiff,
 };
+use crate::certificate::{self, Certificate, Culprit};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -384,11 +385,27 @@ fn check_listeners(reader: &mut Reader, config: &Config) {
         ("stratum.tls_key_path", config.stratum.tls_key_path.is_some()),
     ];
     let uses_tls = config.stratum.stratum_tls_listen.is_some() || config.server.status_tls_listen.is_some();
+    let is_any_given = files.iter().any(|(_, is_given)| *is_given);
     for (key, is_given) in files {
         if uses_tls && !is_given && !reader.has_problem(key) {
             reader.complain(key, "is required, because a TLS listener is set");
+        } else if is_any_given && !is_given && !reader.has_problem(key) {
+            reader.complain(key, "is required: certificate and key belong together");
         }
     }
+}
+
+/// The certificate, when there is one; what is wrong with its files is noted of their keys.
+pub(super) fn certificate(reader: &mut Reader, config: &Config) -> Option<Certificate> {
+    let loaded = certificate::load(&config.stratum.certificate_files()?);
+    for fault in loaded.as_ref().err().into_iter().flatten() {
+        let key = match fault.culprit {
+            Culprit::Certificate => "stratum.tls_cert_path",
+            Culprit::Key => "stratum.tls_key_path",
+        };
+        reader.complain(key, fault.message.clone());
+    }
+    loaded.ok()
 }
 
 /// Numbers that only make sense in order.

@@ -122,6 +122,18 @@ fn each_mistake_has_its_sentence() {
             "[stratum]\nstratum_tls_listen = \":3334\"\ntls_key_path = \"key.pem\"",
             "config.toml: stratum.tls_cert_path: is required",
         ),
+        (
+            "[stratum]\ntls_cert_path = \"cert.pem\"",
+            "config.toml: stratum.tls_key_path: is required: certificate and key",
+        ),
+        (
+            "[stratum]\ntls_cert_path = \"none.pem\"\ntls_key_path = \"none.key\"",
+            "config.toml:2: stratum.tls_cert_path = \"none.pem\": cannot be read: No such file",
+        ),
+        (
+            "[stratum]\ntls_cert_path = \"none.pem\"\ntls_key_path = \"none.key\"",
+            "config.toml:3: stratum.tls_key_path = \"none.key\": cannot be read: No such file",
+        ),
         ("[stratum]\nstratum_password = 5", "config.toml:2: stratum.stratum_password: must be a text in quotes"),
         (
             "[stratum]\nproxy_protocol_from = [\"10.0.0.0/40\"]",

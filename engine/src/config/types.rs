@@ -5,6 +5,7 @@
 
 use super::secrets::Secret;
 use super::syntax::{AddressRange, Listen};
+use crate::certificate::Files;
 use crate::config::profile::ProfileKind;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -199,7 +200,7 @@ impl Default for NodeEndpoint {
 /// `[server]`
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
-    /// Plain Stratum V1.
+    /// Stratum V1, in plain text and over TLS.
     pub pool_listen: Listen,
     /// Dashboard and API.
     pub status_listen: Listen,
@@ -251,6 +252,13 @@ pub struct Stratum {
     pub sv2_max_connections: usize,
     /// Who may say in a PROXY header for whom it speaks.
     pub proxy_protocol_from: Vec<AddressRange>,
+}
+
+impl Stratum {
+    /// Certificate and key, when there are both.
+    pub fn certificate_files(&self) -> Option<Files> {
+        Some(Files { certificate: self.tls_cert_path.clone()?, key: self.tls_key_path.clone()? })
+    }
 }
 
 impl Default for Stratum {

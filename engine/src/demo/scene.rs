@@ -122,7 +122,9 @@ fn options(arguments: &Demo, node: &SimNode, directory: &std::path::Path) -> Poo
             addresses: vec![arguments.listen.to_string()],
             connections_max: 1024,
             backlog: LISTEN_BACKLOG,
+            ..ListenOptions::default()
         },
+        certificate: None,
         node: NodeOptions {
             network: Network::Regtest,
             nodes: vec![Endpoint {

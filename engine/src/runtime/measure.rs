@@ -1,8 +1,10 @@
 //! Histograms of the runtime: few buckets, no allocation when something is counted.
 
-use warppool_components::snapshot::{HistogramSnapshot, RuntimeSnapshot};
+use crate::certificate::Certificate;
+use warppool_components::snapshot::{HistogramSnapshot, RuntimeSnapshot, SocketsSnapshot};
 use warppool_components::units::Instant;
 use warppool_io::store::{COMMIT_SECONDS_BOUNDS, CommitHistogram};
+use warppool_net::sockets::{Refusal, Sockets};
 
 /// Bounds of durations in seconds, from 10 us to 10 s.
 const SECONDS: [f64; 13] = [0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
@@ -66,6 +68,20 @@ impl Measures {
             tip_to_last_notify_seconds: self.tip_to_last.snapshot(&SECONDS),
             ..RuntimeSnapshot::default()
         }
+    }
+}
+
+/// What the sockets counted, in the snapshot's form.
+pub(super) fn sockets(sockets: &Sockets, certificate: Option<&Certificate>) -> SocketsSnapshot {
+    let counters = sockets.counters();
+    let refused = Refusal::ALL.iter().map(|refusal| (refusal.label(), counters.refused[*refusal as usize]));
+    SocketsSnapshot {
+        tls_connections: u32::try_from(sockets.tls_connections()).unwrap_or(u32::MAX),
+        handshakes_full: counters.handshakes_full,
+        handshakes_resumed: counters.handshakes_resumed,
+        handshakes_failed: counters.handshakes_failed,
+        refused: refused.collect(),
+        certificate_expires_at: certificate.map(Certificate::expires_at),
     }
 }
 

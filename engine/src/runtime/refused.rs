@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use warppool_components::units::Instant;
-use warppool_net::sockets::SocketCounters;
+use warppool_net::sockets::{Refusal, SocketCounters};
 
 /// Time between two lines about it: during a flood one line a minute says all.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -19,12 +19,22 @@ impl Refused {
     pub(super) fn look(&mut self, counters: SocketCounters, connections_max: usize, now: Instant) -> Vec<String> {
         let over_cap = counters.over_cap.saturating_sub(self.told.over_cap);
         let failed = counters.accept_failures.saturating_sub(self.told.accept_failures);
+        let strangers = |refusal: Refusal| {
+            let count = |counters: &SocketCounters| counters.refused[refusal as usize];
+            count(&counters).saturating_sub(count(&self.told))
+        };
+        let told: Vec<String> = Refusal::ALL
+            .into_iter()
+            .filter_map(|refusal| Some((strangers(refusal), refusal.advice()?)))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, advice)| format!("connections closed: {count}; what came there {advice}"))
+            .collect();
         let is_due = self.told_at.is_none_or(|at| now.since(at) >= INTERVAL);
-        if over_cap + failed == 0 || !is_due {
+        if (over_cap + failed == 0 && told.is_empty()) || !is_due {
             return Vec::new();
         }
         (self.told, self.told_at) = (counters, Some(now));
-        let mut sentences = Vec::new();
+        let mut sentences = told;
         if over_cap > 0 {
             sentences.push(format!(
                 "connections turned away: {over_cap}; at most {connections_max} are served at a time (tuning.max_connections)"
@@ -56,5 +66,20 @@ mod tests {
         let later = look(61, 501, 4);
         assert!(later[0].contains(": 499;") && later[1].contains(" 4 times"), "{later:?}");
         assert_eq!(look(200, 501, 4), Vec::<String>::new());
+    }
+
+    #[test]
+    fn who_spoke_what_is_not_served_is_told_with_what_to_do_and_browsers_are_not_worth_a_line() {
+        let mut counters = SocketCounters::default();
+        counters.refused[Refusal::Http as usize] = 9;
+        let mut refused = Refused::default();
+        assert_eq!(refused.look(counters, 3, Instant(1)), Vec::<String>::new());
+        counters.refused[Refusal::NoCertificate as usize] = 2;
+        counters.refused[Refusal::ProxyForeign as usize] = 1;
+        let told = refused.look(counters, 3, Instant(2));
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(": 2;") && told[0].contains("stratum.tls_cert_path"), "{told:?}");
+        assert!(told[1].contains(": 1;") && told[1].contains("stratum.proxy_protocol_from"), "{told:?}");
+        assert_eq!(refused.look(counters, 3, Instant(100_000_000_000)), Vec::<String>::new());
     }
 }

@@ -1,5 +1,6 @@
 //! How the pool is told to stop, to read its configuration again, or to show miners a message.
 
+use crate::certificate::Certificate;
 use crossbeam::channel::{self, Receiver, Sender};
 use mio::Waker;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -16,6 +17,8 @@ use warppool_components::settings::Settings;
 pub struct Reload {
     /// Those that can change live do.
     pub settings: Settings,
+    /// What TLS connections from now on are served by, if anything.
+    pub certificate: Option<Certificate>,
 }
 
 /// A message for miners, and who wants to know how many were sent it.
@@ -33,6 +36,7 @@ struct Shared {
     asked: AtomicBool,
     reload: Mutex<Option<Reload>>,
     messages: Mutex<Vec<MessageOrder>>,
+    certificate: Mutex<Option<Certificate>>,
 }
 
 impl Stop {
@@ -63,6 +67,16 @@ impl Stop {
         drop(waiting);
         self.wake();
         Some(receiver)
+    }
+
+    /// The pool goes on with another certificate.
+    pub fn replace_certificate(&self, certificate: Certificate) {
+        *self.shared.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
+        self.wake();
+    }
+
+    pub(super) fn take_certificate(&self) -> Option<Certificate> {
+        self.shared.certificate.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn is_asked(&self) -> bool {

@@ -61,9 +61,10 @@ fn what_is_wrong_is_said_to_the_one_who_did_it() {
     // The refused one may try again on the same connection.
     let answer = miner.call("mining.authorize", &json!([address(3), "x"])).unwrap();
     assert_eq!(answer["result"], true, "{answer}");
-    let mut browser = RawMiner::connect(pool.miners);
-    browser.send(b"GET / HTTP/1.1\r\nHost: pool\r\n\r\n");
-    let answer = browser.answer().expect("an answer before the end");
+    let answer = {
+        miner.send(b"GET / HTTP/1.1\r\nHost: pool\r\n\r\n");
+        miner.answer().expect("an answer before the end")
+    };
     assert!(answer["error"][1].as_str().unwrap().contains("not one JSON object"), "{answer}");
 }
 

@@ -10,6 +10,7 @@ mod blocks;
 mod connections;
 mod demo;
 mod doctor;
+mod edge;
 mod fake_pool;
 mod fates;
 mod harness;

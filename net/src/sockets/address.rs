@@ -15,9 +15,6 @@ const KEEPALIVE_PROBES: u32 = 4;
 
 /// One listener for each address.
 pub(super) fn listen_all(addresses: &[String], backlog: u32) -> Result<Vec<TcpListener>, NetError> {
-    if addresses.is_empty() {
-        return Err(NetError::NoAddress);
-    }
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     addresses
         .iter()

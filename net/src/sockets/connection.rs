@@ -3,6 +3,7 @@
 use super::send::NO_WRITE;
 use crate::transport::lines::{LineTooLong, Lines};
 use crate::transport::plain::{Piece, SendQueue};
+use crate::transport::tls::{Scratch, TlsServer};
 use mio::net::TcpStream;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -42,11 +43,39 @@ pub(super) struct Written {
     pub(super) calls: usize,
 }
 
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// It came from an address that may speak for another. The engine learns of it when it is known for which.
+    Held,
+    /// What it speaks is not known.
+    Undecided,
+    /// It speaks HTTP; its request is not there as a whole.
+    Http,
+    /// It speaks TLS; the handshake is not over.
+    Handshake,
+    /// Its lines are taken.
+    Served,
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Door {
+    /// Everything that miners speak.
+    Any,
+    /// TLS alone.
+    Tls,
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     lines: Lines,
     queue: SendQueue,
+    /// What stands between socket and lines; most connections have none.
+    tls: Option<Box<TlsServer>>,
+    pub(super) stage: Stage,
+    pub(super) door: Door,
     /// First and last write of the outbox at hand that is for this connection.
     pub(super) first_write: u32,
     pub(super) last_write: u32,
@@ -59,11 +88,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, door: Door) -> Self {
         Self {
             stream,
             lines: Lines::default(),
             queue: SendQueue::default(),
+            tls: None,
+            stage: Stage::Undecided,
+            door,
             first_write: NO_WRITE,
             last_write: NO_WRITE,
             is_ready: false,
@@ -83,8 +115,46 @@ impl Connection {
         }
     }
 
+    /// It is taken from the list of those that may have something to read.
+    pub(super) fn unmark_ready(&mut self) {
+        self.is_ready = false;
+    }
+
     pub(super) fn note_end(&mut self) {
         self.ends = true;
+    }
+
+    /// Whether no more bytes will come than the socket holds.
+    pub(super) const fn ends(&self) -> bool {
+        self.ends
+    }
+
+    /// The bytes that stand first in the socket, up to the size of `buffer`; they stay there. 0 when there are none yet.
+    pub(super) fn peek(&mut self, buffer: &mut [u8]) -> Result<usize, CloseReason> {
+        loop {
+            return match self.stream.peek(buffer) {
+                Ok(0) => Err(CloseReason::Peer),
+                Ok(count) => Ok(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => Err(CloseReason::SocketError),
+            };
+        }
+    }
+
+    /// Takes bytes that were seen by [`Self::peek`]; `buffer` has their size.
+    pub(super) fn consume(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(buffer)
+    }
+
+    /// Puts TLS between the socket and the lines.
+    pub(super) fn secure(&mut self, tls: TlsServer) {
+        self.tls = Some(Box::new(tls));
+    }
+
+    /// The TLS of the connection, if it has any.
+    pub(super) fn tls(&self) -> Option<&TlsServer> {
+        self.tls.as_deref()
     }
 
     /// Sends nothing more. The owner marks it as ready, so that its end is reported.
@@ -98,9 +168,22 @@ impl Connection {
     }
 
     /// Hands complete lines to `deliver` until the socket is empty or the quota used up.
-    pub(super) fn read(&mut self, buffer: &mut [u8], quota: &mut Quota, deliver: impl FnMut(&[u8])) -> Progress {
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        scratch: &mut Scratch,
+        quota: &mut Quota,
+        deliver: impl FnMut(&[u8]),
+    ) -> Progress {
         self.is_ready = false;
-        let progress = self.read_lines(buffer, quota, deliver).unwrap_or(Progress::Ended(CloseReason::LineTooLong));
+        let progress = match self.tls.take() {
+            None => self.read_lines(buffer, quota, deliver).unwrap_or(Progress::Ended(CloseReason::LineTooLong)),
+            Some(mut tls) => {
+                let progress = self.read_sealed(&mut tls, buffer, scratch, quota, deliver);
+                self.tls = Some(tls);
+                progress.unwrap_or_else(Progress::Ended)
+            }
+        };
         match (self.given_up, progress) {
             // The peer is gone; what it sent before is finite and still worth having.
             (Some(CloseReason::SocketError), Progress::Unfinished) | (None, _) => progress,
@@ -139,8 +222,71 @@ impl Connection {
         Ok(Progress::Unfinished)
     }
 
+    /// As [`Self::read_lines`], through TLS. What the handshake wants said is written at once.
+    fn read_sealed(
+        &mut self,
+        tls: &mut TlsServer,
+        buffer: &mut [u8],
+        scratch: &mut Scratch,
+        quota: &mut Quota,
+        mut deliver: impl FnMut(&[u8]),
+    ) -> Result<Progress, CloseReason> {
+        let too_long = |_: LineTooLong| CloseReason::LineTooLong;
+        if self.lines.has_more() {
+            quota.lines -= self.lines.resume(quota.lines, &mut deliver).map_err(too_long)?;
+        }
+        while !self.lines.has_more() && quota.lines > 0 && quota.bytes > 0 {
+            if tls.is_closed_by_peer() {
+                self.lines.finish(deliver);
+                return Ok(Progress::Ended(CloseReason::Peer));
+            }
+            match self.stream.read(buffer) {
+                // Nobody vouches for the end of an unfinished line.
+                Ok(0) => return Ok(Progress::Ended(CloseReason::Peer)),
+                Ok(count) => {
+                    quota.bytes = quota.bytes.saturating_sub(count);
+                    scratch.clear();
+                    let received = tls.receive(&mut buffer[..count], scratch);
+                    let lines = self.lines.receive(&scratch.plain, quota.lines, &mut deliver).map_err(too_long)?;
+                    quota.lines -= lines;
+                    self.answer_handshake(&scratch.cipher)?;
+                    received.map_err(|_| CloseReason::TlsFailed)?;
+                    let may_hold_more = self.ends || self.lines.has_more() || tls.is_closed_by_peer();
+                    if count < buffer.len() && !may_hold_more {
+                        return Ok(Progress::Drained);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::Drained),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(CloseReason::SocketError),
+            }
+        }
+        Ok(Progress::Unfinished)
+    }
+
+    /// A peer that makes TLS talk (by key updates) and does not listen is a slow reader like any other.
+    fn answer_handshake(&mut self, cipher: &[u8]) -> Result<(), CloseReason> {
+        if cipher.is_empty() || self.is_given_up() {
+            return Ok(());
+        }
+        self.write_plain(std::iter::once(Piece::Own(cipher))).map_err(|_| CloseReason::SocketError)?;
+        if self.is_slow() { Err(CloseReason::SlowReader) } else { Ok(()) }
+    }
+
     /// Writes `pieces` behind what already waits, and queues what the socket does not take.
-    pub(super) fn write<'a>(&mut self, mut pieces: impl Iterator<Item = Piece<'a>>) -> io::Result<Written> {
+    pub(super) fn write<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = Piece<'a>>,
+        scratch: &mut Scratch,
+    ) -> io::Result<Written> {
+        let Some(tls) = &mut self.tls else { return self.write_plain(pieces) };
+        scratch.clear();
+        pieces.for_each(|piece| scratch.plain.extend_from_slice(piece.bytes()));
+        tls.seal(&scratch.plain, &mut scratch.cipher).map_err(io::Error::other)?;
+        self.write_plain(std::iter::once(Piece::Own(&scratch.cipher)))
+    }
+
+    fn write_plain<'a>(&mut self, mut pieces: impl Iterator<Item = Piece<'a>>) -> io::Result<Written> {
         let mut written = Written::default();
         while self.queue.is_empty() {
             let mut batch = [Piece::Own(&[]); SLICES_PER_WRITE];
@@ -192,8 +338,19 @@ impl Connection {
         self.queue.bytes() > SEND_BUFFER_BYTES_MAX
     }
 
+    /// Writes bytes as they are, as far as the socket takes them: for a peer that speaks no protocol of ours.
+    pub(super) fn say(&mut self, bytes: &[u8]) {
+        // It is about to be left; a peer that is gone misses nothing.
+        let _ = self.write_plain(std::iter::once(Piece::Own(bytes)));
+    }
+
     /// Ends the connection in such a way that the peer gets what was written.
     pub(super) fn hang_up(mut self, buffer: &mut [u8]) {
+        if let Some(tls) = &mut self.tls {
+            let mut farewell = Vec::new();
+            tls.close(&mut farewell);
+            self.queue.push(Piece::Own(&farewell), 0);
+        }
         // Errors mean that the peer is gone already, which is what is wanted.
         let _ = self.flush();
         let _ = self.stream.shutdown(Shutdown::Write);

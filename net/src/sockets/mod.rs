@@ -11,29 +11,40 @@
 //!   which no inbox names it again.
 //! - A slot that `receive` frees is used again by a later `receive` at the earliest, with a new generation.
 //!
-//! What does not happen here: no line is understood, nothing is answered, no time-out is kept but keepalive.
+//! - What it speaks is told from its first bytes ([`transport::sniff`](crate::transport::sniff)); whoever speaks what is not
+//!   served is closed and counted, and no line of it is taken.
+//!
+//! What does not happen here: no line is understood, no miner is answered, no time-out is kept but keepalive and that of
+//! a proxy's header.
 
 mod address;
 mod connection;
+mod entrance;
 mod error;
+mod refusal;
 mod send;
 mod table;
 
+pub use crate::transport::http_hint::Dashboard;
 pub use error::NetError;
+pub use refusal::Refusal;
 pub use send::SendReport;
 
-use connection::{Connection, Progress, Quota};
+use crate::transport::tls::Scratch;
+use connection::{Connection, Door, Progress, Quota, Stage};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::ServerConfig;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Table;
-use warppool_components::connection::{CloseReason, ConnectionKey, Protocol};
-use warppool_components::inbox::{Closed, Inbox, Opened};
+use warppool_components::address_range::AddressRange;
+use warppool_components::connection::{CloseReason, ConnectionKey};
+use warppool_components::inbox::Inbox;
 use warppool_components::limits::{
     ACCEPTS_PER_TICK_MAX, LINES_PER_CONNECTION_PER_TICK_MAX, LINES_PER_TICK_MAX, READ_BYTES_MAX,
     READ_BYTES_PER_CONNECTION_PER_TICK_MAX, READ_BYTES_PER_TICK_MAX,
@@ -52,10 +63,15 @@ const EVENTS_PER_POLL: usize = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Where and how to listen.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ListenOptions {
-    /// `ADDRESS:PORT`, or `:PORT` for every address of the machine, IPv6 too. Port 0 lets the system choose.
+    /// `ADDRESS:PORT`, or `:PORT` for every address of the machine, IPv6 too. Port 0 lets the system choose. Everything that
+    /// miners speak is served here.
     pub addresses: Vec<String>,
+    /// The same for TLS alone.
+    pub tls_addresses: Vec<String>,
+    /// Who may say by a PROXY header for whom it speaks.
+    pub proxies: Vec<AddressRange>,
     /// Connections beyond are closed as soon as they are accepted.
     pub connections_max: usize,
     /// Connections that may wait in the kernel to be accepted; the system may cut it.
@@ -71,6 +87,14 @@ pub struct SocketCounters {
     pub over_cap: u64,
     /// Attempts at which the system could not accept, for instance for lack of file descriptors.
     pub accept_failures: u64,
+    /// Closed for what they said or did not say first, in the order of [`Refusal::ALL`].
+    pub refused: [u64; Refusal::ALL.len()],
+    /// TLS handshakes with a signature of ours.
+    pub handshakes_full: u64,
+    /// TLS handshakes of clients that were known from an earlier connection.
+    pub handshakes_resumed: u64,
+    /// TLS handshakes that failed, by what was said: a client that distrusts the certificate, for instance.
+    pub handshakes_failed: u64,
 }
 
 /// The listeners and all connections.
@@ -83,10 +107,20 @@ pub struct Sockets {
     table: Table,
     /// Connections that may have something to read, each once.
     ready: VecDeque<ConnectionKey>,
+    /// Connections whose TLS handshake has something to read, each once, and none of them in `ready`.
+    handshakes: VecDeque<ConnectionKey>,
+    /// Connections that may be a proxy's and have not said so, with the end of their time, in order.
+    held: VecDeque<(ConnectionKey, Instant)>,
+    proxies: Vec<AddressRange>,
+    tls_config: Option<Arc<ServerConfig>>,
+    dashboard: Dashboard,
+    /// Live connections over TLS whose handshake is over.
+    secured: usize,
     connections_max: usize,
     accept_again_at: Option<Instant>,
     counters: SocketCounters,
     read_buffer: Box<[u8]>,
+    scratch: Scratch,
     links: send::Links,
 }
 
@@ -94,6 +128,7 @@ pub struct Sockets {
 struct Listener {
     socket: mio::net::TcpListener,
     address: SocketAddr,
+    door: Door,
     /// More connections may wait.
     ready: bool,
 }
@@ -107,12 +142,17 @@ impl Sockets {
         let poll = Poll::new().map_err(NetError::Poll)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(NetError::Poll)?;
         let mut listeners = Vec::new();
-        for listener in address::listen_all(&options.addresses, options.backlog)? {
-            let address = listener.local_addr().map_err(NetError::Poll)?;
-            let mut socket = mio::net::TcpListener::from_std(listener);
-            let token = Token(LAST_LISTENER - listeners.len());
-            poll.registry().register(&mut socket, token, Interest::READABLE).map_err(NetError::Poll)?;
-            listeners.push(Listener { socket, address, ready: true });
+        if options.addresses.is_empty() {
+            return Err(NetError::NoAddress);
+        }
+        for (addresses, door) in [(&options.addresses, Door::Any), (&options.tls_addresses, Door::Tls)] {
+            for listener in address::listen_all(addresses, options.backlog)? {
+                let address = listener.local_addr().map_err(NetError::Poll)?;
+                let mut socket = mio::net::TcpListener::from_std(listener);
+                let token = Token(LAST_LISTENER - listeners.len());
+                poll.registry().register(&mut socket, token, Interest::READABLE).map_err(NetError::Poll)?;
+                listeners.push(Listener { socket, address, door, ready: true });
+            }
         }
         Ok(Self {
             poll,
@@ -121,17 +161,48 @@ impl Sockets {
             listeners,
             table: Table::default(),
             ready: VecDeque::new(),
+            handshakes: VecDeque::new(),
+            held: VecDeque::new(),
+            proxies: options.proxies.clone(),
+            tls_config: None,
+            dashboard: Dashboard::default(),
+            secured: 0,
             connections_max: options.connections_max,
             accept_again_at: None,
             counters: SocketCounters::default(),
             read_buffer: vec![0; READ_BYTES_MAX].into(),
+            scratch: Scratch::default(),
             links: send::Links::default(),
         })
     }
 
-    /// The addresses that are listened on, with the ports that the system chose.
+    /// The addresses that are listened on for everything, with the ports that the system chose.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|listener| listener.address).collect()
+        self.addresses_of(Door::Any)
+    }
+
+    /// The addresses that are listened on for TLS alone.
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.addresses_of(Door::Tls)
+    }
+
+    fn addresses_of(&self, door: Door) -> Vec<SocketAddr> {
+        self.listeners.iter().filter(|listener| listener.door == door).map(|listener| listener.address).collect()
+    }
+
+    /// What handshakes from now on are served by; `None` refuses them. Connections that are there stay.
+    pub fn set_tls(&mut self, config: Option<Arc<ServerConfig>>) {
+        self.tls_config = config;
+    }
+
+    /// Where browsers that come to a miners' port are sent.
+    pub fn set_dashboard(&mut self, dashboard: Dashboard) {
+        self.dashboard = dashboard;
+    }
+
+    /// Live connections over TLS.
+    pub fn tls_connections(&self) -> usize {
+        self.secured
     }
 
     /// By which other threads end the wait in [`Self::receive`].
@@ -174,20 +245,20 @@ impl Sockets {
         self.note_events();
         self.accept(inbox);
         self.read(inbox);
+        self.shake_hands(inbox);
+        self.expire_held(inbox);
         Ok(())
     }
 
     fn wait_at_most(&self, timeout: Option<Duration>) -> Option<Duration> {
         let accepting = self.listeners.iter().any(|listener| listener.ready);
-        match self.accept_again_at {
-            _ if !self.ready.is_empty() => Some(Duration::ZERO),
-            Some(at) if accepting => {
-                let pause = at.saturating_duration_since(Instant::now());
-                Some(timeout.map_or(pause, |timeout| timeout.min(pause)))
-            }
-            None if accepting => Some(Duration::ZERO),
-            _ => timeout,
+        if !self.ready.is_empty() || !self.handshakes.is_empty() || (accepting && self.accept_again_at.is_none()) {
+            return Some(Duration::ZERO);
         }
+        let accept_again_at = self.accept_again_at.filter(|_| accepting);
+        let until = accept_again_at.into_iter().chain(self.next_held_until()).min();
+        let pause = until.map(|until| until.saturating_duration_since(Instant::now()));
+        timeout.into_iter().chain(pause).min()
     }
 
     fn note_events(&mut self) {
@@ -214,7 +285,7 @@ impl Sockets {
                 left -= 1;
                 let accepted = self.listeners[index].socket.accept();
                 match accepted {
-                    Ok((stream, peer)) => self.open(stream, peer, inbox),
+                    Ok((stream, peer)) => self.open(stream, peer, self.listeners[index].door, inbox),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => self.listeners[index].ready = false,
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(_) => {
@@ -227,7 +298,7 @@ impl Sockets {
         }
     }
 
-    fn open(&mut self, mut stream: TcpStream, peer: SocketAddr, inbox: &mut Inbox) {
+    fn open(&mut self, mut stream: TcpStream, peer: SocketAddr, door: Door, inbox: &mut Inbox) {
         if self.table.live() >= self.connections_max {
             self.counters.over_cap += 1;
             return;
@@ -239,11 +310,16 @@ impl Sockets {
             self.counters.accept_failures += 1;
             return;
         }
-        self.table.insert(Connection::new(stream));
         self.counters.accepted += 1;
-        // A miner on an IPv4 network that reached the dual-stack socket is known by its IPv4 address.
-        let peer = peer.ip().to_canonical();
-        inbox.opened.push(Opened { connection: key, peer, protocol: Protocol::StratumV1 });
+        let mut connection = Connection::new(stream, door);
+        if self.may_be_proxy(peer.ip()) {
+            connection.stage = Stage::Held;
+            self.table.insert(connection);
+            self.hold(key);
+        } else {
+            self.table.insert(connection);
+            self.welcome(key, peer.ip(), inbox);
+        }
     }
 
     fn read(&mut self, inbox: &mut Inbox) {
@@ -255,21 +331,26 @@ impl Sockets {
             }
             let Some(key) = self.ready.pop_front() else { return };
             let Some(connection) = self.table.get_mut(key) else { continue };
+            if connection.stage != Stage::Served && !self.enter(key, inbox) {
+                continue;
+            }
             let mut quota = Quota {
                 lines: lines_left.min(LINES_PER_CONNECTION_PER_TICK_MAX),
                 bytes: bytes_left.min(READ_BYTES_PER_CONNECTION_PER_TICK_MAX),
             };
             bytes_left -= quota.bytes;
-            let progress = connection.read(&mut self.read_buffer, &mut quota, |text| inbox.push_line(key, text));
+            self.read_one(key, &mut quota, inbox);
             bytes_left += quota.bytes;
-            match progress {
-                Progress::Drained => {}
-                Progress::Unfinished => connection.mark_ready(key, &mut self.ready),
-                Progress::Ended(reason) => {
-                    self.free(key);
-                    inbox.closed.push(Closed { connection: key, reason });
-                }
-            }
+        }
+    }
+
+    fn read_one(&mut self, key: ConnectionKey, quota: &mut Quota, inbox: &mut Inbox) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        let deliver = |text: &[u8]| inbox.push_line(key, text);
+        match connection.read(&mut self.read_buffer, &mut self.scratch, quota, deliver) {
+            Progress::Drained => {}
+            Progress::Unfinished => connection.mark_ready(key, &mut self.ready),
+            Progress::Ended(reason) => self.leave(key, reason, inbox),
         }
     }
 
@@ -277,6 +358,7 @@ impl Sockets {
     fn free(&mut self, key: ConnectionKey) -> Option<Connection> {
         let mut connection = self.table.remove(key)?;
         self.accept_again_at = None;
+        self.secured -= usize::from(connection.stage == Stage::Served && connection.tls().is_some());
         // An error here leaves nothing to be done: the descriptor is closed and leaves the queue by that.
         let _ = self.poll.registry().deregister(connection.stream_mut());
         Some(connection)

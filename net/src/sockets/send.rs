@@ -77,7 +77,7 @@ impl Sockets {
         if connection.is_given_up() {
             return;
         }
-        let failed = match connection.write(Chain { outbox, next: &self.links.next, at }) {
+        let failed = match connection.write(Chain { outbox, next: &self.links.next, at }, &mut self.scratch) {
             Ok(written) => {
                 report.bytes += written.bytes;
                 report.calls += written.calls;

@@ -65,6 +65,6 @@ mod tests {
     #[test]
     fn an_idle_connection_costs_little() {
         let bytes = std::mem::size_of::<Entry>();
-        assert!(bytes <= 128, "{bytes} bytes for each connection");
+        assert!(bytes <= 96, "{bytes} bytes for each connection");
     }
 }

@@ -1,8 +1,14 @@
 //! Sans-IO transports: from the bytes of a socket to the units of a protocol, and from bodies to the bytes of
 //! a socket.
 //!
-//! [`lines`] cuts what arrived into lines. [`plain`] queues what a socket does not take at once, unchanged. An
-//! encrypting transport stands before the one and behind the other.
+//! [`sniff`] tells from the first bytes what a connection speaks, [`proxy`] for whom a proxy speaks, [`http_hint`] answers a
+//! browser that came to the wrong port. [`lines`] cuts what arrived into lines. [`plain`] queues what a socket does not take
+//! at once, unchanged. `tls`, which the sockets alone need, stands before the one and behind the other.
 
+pub mod http_hint;
 pub mod lines;
 pub mod plain;
+pub mod proxy;
+pub mod sniff;
+#[cfg(feature = "sockets")]
+pub mod tls;

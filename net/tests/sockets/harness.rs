@@ -1,7 +1,7 @@
 //! A server under test, and the bounded waiting that every test does.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use warppool_components::connection::{CloseReason, ConnectionKey};
 use warppool_components::inbox::{Inbox, SharedBytes};
@@ -11,12 +11,17 @@ use warppool_net::sockets::{ListenOptions, SendReport, Sockets};
 /// No test waits longer for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// What every client says first, so that the sockets know it for a miner; it is left out of what arrived.
+const GREETING: &str = "{\"id\":0,\"method\":\"greeting\"}";
+
 /// What arrived in one call of `receive`.
 #[derive(Default, Debug)]
 pub(crate) struct Arrived {
     pub(crate) lines: Vec<(ConnectionKey, String)>,
     pub(crate) closed: Vec<(ConnectionKey, CloseReason)>,
     pub(crate) opened: Vec<ConnectionKey>,
+    /// The address of each that was opened.
+    pub(crate) peers: Vec<IpAddr>,
 }
 
 pub(crate) struct Server {
@@ -32,8 +37,16 @@ impl Server {
     }
 
     pub(crate) fn with_cap(connections_max: usize) -> Self {
+        Self::with(ListenOptions { connections_max, ..Self::options() })
+    }
+
+    /// What most tests listen by.
+    pub(crate) fn options() -> ListenOptions {
         let addresses = vec!["127.0.0.1:0".to_owned()];
-        let options = ListenOptions { addresses, connections_max, backlog: 1024 };
+        ListenOptions { addresses, connections_max: 10_000, backlog: 1024, ..ListenOptions::default() }
+    }
+
+    pub(crate) fn with(options: ListenOptions) -> Self {
         let sockets = Sockets::bind(&options).expect("a free port");
         Self { sockets, history: Vec::new(), outbox: Outbox::default() }
     }
@@ -43,9 +56,8 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).expect("the server listens");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-        stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
+        let stream = connect_to(self.address());
+        write_all(&stream, format!("{GREETING}\n").as_bytes());
         stream
     }
 
@@ -62,10 +74,12 @@ impl Server {
         let mut inbox = Inbox::default();
         self.sockets.receive(Some(Duration::from_millis(20)), &mut inbox).expect("the event queue works");
         let text = |line| String::from_utf8_lossy(inbox.text(line)).into_owned();
+        let lines = inbox.lines.iter().filter(|line| inbox.text(line) != GREETING.as_bytes());
         let arrived = Arrived {
-            lines: inbox.lines.iter().map(|line| (line.connection, text(line))).collect(),
+            lines: lines.map(|line| (line.connection, text(line))).collect(),
             closed: inbox.closed.iter().map(|closed| (closed.connection, closed.reason)).collect(),
             opened: inbox.opened.iter().map(|opened| opened.connection).collect(),
+            peers: inbox.opened.iter().map(|opened| opened.peer).collect(),
         };
         if !inbox.is_empty() {
             self.history.push(arrived);
@@ -83,6 +97,10 @@ impl Server {
 
     pub(crate) fn opened(&self) -> Vec<ConnectionKey> {
         self.history.iter().flat_map(|arrived| arrived.opened.iter().copied()).collect()
+    }
+
+    pub(crate) fn peers(&self) -> Vec<IpAddr> {
+        self.history.iter().flat_map(|arrived| arrived.peers.iter().copied()).collect()
     }
 
     pub(crate) fn closed(&self) -> Vec<(ConnectionKey, CloseReason)> {
@@ -115,6 +133,15 @@ impl Server {
         self.outbox.clear();
         report
     }
+}
+
+/// A connection on which nothing has been said.
+pub(crate) fn connect_to(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.set_nodelay(true).expect("an option");
+    stream
 }
 
 pub(crate) fn write_all(mut stream: &TcpStream, bytes: &[u8]) {

@@ -8,7 +8,7 @@ use warppool_net::sockets::{ListenOptions, NetError, Sockets};
 
 fn bind(addresses: &[&str]) -> Result<Sockets, NetError> {
     let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
-    Sockets::bind(&ListenOptions { addresses, connections_max: 10, backlog: 16 })
+    Sockets::bind(&ListenOptions { addresses, connections_max: 10, backlog: 16, ..ListenOptions::default() })
 }
 
 #[test]

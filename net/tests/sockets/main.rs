@@ -1,8 +1,11 @@
 //! The event loop over real loopback sockets.
 #![cfg(feature = "sockets")]
 
+mod entrance;
 mod harness;
 mod limits;
 mod listening;
 mod receiving;
 mod sending;
+mod tls;
+mod tls_client;

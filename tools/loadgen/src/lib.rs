@@ -14,5 +14,6 @@ pub mod process;
 pub mod report;
 pub mod scrape;
 mod swarm;
+pub mod tls;
 
 pub use swarm::{Protocol, SwarmError, Target};

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use warppool_loadgen::limits::{RUN_SECONDS_MAX, WINDOW_MAX};
 use warppool_loadgen::modes::echo::EchoServer;
 use warppool_loadgen::modes::{echo, fanout, idle, storm, throughput};
 use warppool_loadgen::report::Report;
+use warppool_loadgen::tls::client_config;
 use warppool_loadgen::{Protocol, SwarmError, Target};
 
 /// Seconds that a run may be given.
@@ -105,6 +107,12 @@ struct TargetArgs {
     /// Process id of the server, to read its CPU time and memory.
     #[arg(long)]
     server_pid: Option<u32>,
+    /// Speaks TLS. Any certificate will do.
+    #[arg(long)]
+    tls: bool,
+    /// Speaks TLS with a server that has one of these certificates (PEM) or one signed by them.
+    #[arg(long, value_name = "FILE")]
+    tls_trusted: Option<PathBuf>,
     /// How long opening and logging in may take in all.
     #[arg(long, default_value = "30", value_parser = seconds)]
     login_timeout_seconds: Duration,
@@ -164,7 +172,7 @@ fn print(report: &Report, json: bool) -> ExitCode {
 fn run(mode: Mode) -> Result<Report, SwarmError> {
     Ok(match mode {
         Mode::Throughput { target, window, rate, warm_up_seconds, seconds } => throughput::run(&throughput::Options {
-            target: target.into(),
+            target: target.try_into()?,
             window: usize::from(window),
             rate_per_second: rate,
             warm_up: warm_up_seconds,
@@ -173,7 +181,7 @@ fn run(mode: Mode) -> Result<Report, SwarmError> {
         .report(),
         Mode::Fanout { target, rounds, round_timeout_seconds, metrics, trigger_cmd } => {
             fanout::run(&fanout::Options {
-                target: target.into(),
+                target: target.try_into()?,
                 rounds: usize::from(rounds),
                 trigger: trigger_cmd,
                 round_timeout: round_timeout_seconds,
@@ -182,10 +190,10 @@ fn run(mode: Mode) -> Result<Report, SwarmError> {
             .report()
         }
         Mode::Storm { target, within_seconds } => {
-            storm::run(&storm::Options { target: target.into(), within: within_seconds })?.report()
+            storm::run(&storm::Options { target: target.try_into()?, within: within_seconds })?.report()
         }
         Mode::Idle { target, hold_seconds } => {
-            idle::run(&idle::Options { target: target.into(), hold: hold_seconds })?.report()
+            idle::run(&idle::Options { target: target.try_into()?, hold: hold_seconds })?.report()
         }
         Mode::Echo(arguments) => serve_echo(&arguments)?,
     })
@@ -206,9 +214,14 @@ fn serve_echo(arguments: &EchoArgs) -> Result<Report, SwarmError> {
     Ok(server.run(&AtomicBool::new(false))?.report())
 }
 
-impl From<TargetArgs> for Target {
-    fn from(arguments: TargetArgs) -> Self {
-        Self {
+impl TryFrom<TargetArgs> for Target {
+    type Error = SwarmError;
+
+    fn try_from(arguments: TargetArgs) -> Result<Self, SwarmError> {
+        let trusted = arguments.tls_trusted.as_deref();
+        let speaks_tls = arguments.tls || trusted.is_some();
+        Ok(Self {
+            tls: speaks_tls.then(|| client_config(trusted)).transpose()?,
             server: arguments.pool,
             protocol: match arguments.protocol {
                 ProtocolArg::Stratum => Protocol::Stratum,
@@ -220,7 +233,7 @@ impl From<TargetArgs> for Target {
             server_pid: arguments.server_pid,
             login_timeout: arguments.login_timeout_seconds,
             is_remote_allowed: arguments.i_own_this_server,
-        }
+        })
     }
 }
 

@@ -26,6 +26,7 @@ fn target(server: SocketAddr, protocol: Protocol, connections: usize) -> Target 
         connections,
         server_pid: Some(std::process::id()),
         login_timeout: Duration::from_secs(20),
+        tls: None,
         is_remote_allowed: false,
     }
 }

@@ -34,7 +34,7 @@ impl Pool {
         })
     }
 
-    /// A metric without labels.
+    /// A metric; its name may have labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.get("/metrics");
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

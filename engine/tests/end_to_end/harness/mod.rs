@@ -5,12 +5,14 @@ mod job;
 mod process;
 mod raw_miner;
 mod site;
+mod tls;
 
 pub(crate) use http::Events;
 pub(crate) use job::has_transactions;
 pub(crate) use process::{Pool, Program, run};
 pub(crate) use raw_miner::RawMiner;
 pub(crate) use site::{Site, address, node, node_with};
+pub(crate) use tls::TlsStream;
 
 use std::time::{Duration, Instant};
 

@@ -134,6 +134,11 @@ impl Pool {
         Self::start(site)
     }
 
+    /// Where miners connect that speak TLS alone.
+    pub(crate) fn tls_address(&mut self) -> SocketAddr {
+        self.address_after("stratum+ssl://")
+    }
+
     /// Waits for a line of the log that holds all of `texts`.
     pub(crate) fn wait_for_log(&mut self, texts: &[&str]) -> String {
         wait_for_line(&mut self.program.child, &self.program.errors, texts)

@@ -1,19 +1,58 @@
-//! A miner that is nothing but a socket. It hashes nothing: its difficulty is one that every hash meets.
+//! A miner that is nothing but a stream, plain or over TLS. It hashes nothing: its difficulty is one that every hash meets.
 
-use super::{DEADLINE, job, until};
+use super::{DEADLINE, TlsStream, job, until};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Pins a difficulty that every hash meets.
 const EASY: &str = "d=1e-12";
 
+/// What a miner speaks through.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &stream.0.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.0.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.0.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.0.flush(),
+        }
+    }
+}
+
 /// One connection.
 pub(crate) struct RawMiner {
-    stream: TcpStream,
-    lines: BufReader<TcpStream>,
+    lines: BufReader<Stream>,
     /// Messages that came while an answer was waited for.
     heard: VecDeque<Value>,
     username: String,
@@ -28,10 +67,12 @@ impl RawMiner {
         let stream = TcpStream::connect(pool).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        let lines = BufReader::new(stream.try_clone().unwrap());
+        Self::over(Stream::Plain(stream))
+    }
+
+    fn over(stream: Stream) -> Self {
         Self {
-            stream,
-            lines,
+            lines: BufReader::new(stream),
             heard: VecDeque::new(),
             username: String::new(),
             extranonce1: String::new(),
@@ -47,7 +88,16 @@ impl RawMiner {
 
     /// Subscribed and authorized.
     pub(crate) fn join_with(pool: SocketAddr, username: &str, password: &str) -> Self {
-        let mut miner = Self::connect(pool);
+        Self::connect(pool).log_in(username, password)
+    }
+
+    /// Subscribed and authorized over TLS, at a difficulty that every hash meets.
+    pub(crate) fn join_over(stream: TlsStream, username: &str) -> Self {
+        Self::over(Stream::Tls(Box::new(stream))).log_in(username, EASY)
+    }
+
+    fn log_in(self, username: &str, password: &str) -> Self {
+        let mut miner = self;
         let subscription = miner.call("mining.subscribe", &json!(["raw/1.0"])).unwrap();
         miner.extranonce1 = subscription["result"][1].as_str().unwrap().to_owned();
         miner.extranonce2_bytes = subscription["result"][2].as_u64().unwrap() as usize;
@@ -60,14 +110,16 @@ impl RawMiner {
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         // A pool that hangs up is seen when reading.
-        let _ = self.stream.write_all(bytes);
+        let stream = self.lines.get_mut();
+        let _ = stream.write_all(bytes).and_then(|()| stream.flush());
     }
 
     /// Sends bytes `times` times, or until the pool does not take them.
     pub(crate) fn flood(&mut self, bytes: &[u8], times: usize) {
-        self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        let stream = self.lines.get_mut();
+        stream.socket().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
         for _ in 0..times {
-            if self.stream.write_all(bytes).is_err() {
+            if stream.write_all(bytes).is_err() {
                 return;
             }
         }
@@ -170,7 +222,7 @@ impl RawMiner {
 
     /// Ends the connection from this side while the other may still be read.
     pub(crate) fn hang_up(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.lines.get_ref().socket().shutdown(Shutdown::Write).unwrap();
     }
 
     fn extranonce2(&self, number: u64) -> String {

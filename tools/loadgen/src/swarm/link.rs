@@ -1,6 +1,7 @@
 //! One connection of the swarm: its socket, its login, its partial line and its unsent bytes.
 
 use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 use mio::net::TcpStream;
@@ -9,6 +10,7 @@ use serde_json::Value;
 use super::notify::JobText;
 use super::{Observer, Protocol, Target, elapsed_ns};
 use crate::limits::LINE_BYTES_MAX;
+use crate::tls::TlsLink;
 
 /// Why a connection was lost.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,7 @@ enum Phase {
 /// A connection.
 pub(crate) struct Link {
     pub(super) stream: TcpStream,
+    tls: Option<TlsLink>,
     /// Number of the connection, from 0.
     pub(crate) index: usize,
     /// When it was opened, in nanoseconds of the swarm.
@@ -64,7 +67,9 @@ pub(crate) struct Link {
 
 impl Link {
     pub(super) fn open(target: &Target, index: usize, opened_at_ns: u64) -> io::Result<Self> {
+        let tls = |config| TlsLink::new(Arc::clone(config), target.server.ip());
         Ok(Self {
+            tls: target.tls.as_ref().map(tls).transpose()?,
             stream: TcpStream::connect(target.server)?,
             index,
             opened_at_ns,
@@ -101,7 +106,11 @@ impl Link {
             return Ok(());
         }
         loop {
-            let bytes = match self.stream.read(buffer) {
+            let read = match &mut self.tls {
+                None => self.stream.read(buffer),
+                Some(tls) => tls.read(&mut self.stream, buffer),
+            };
+            let bytes = match read {
                 Ok(0) => return Err(LinkError::Closed(self.when())),
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -110,7 +119,7 @@ impl Link {
             };
             self.take_lines(&buffer[..bytes], elapsed_ns(origin), observer)?;
             // A short read has emptied a stream socket: what comes later raises a new edge.
-            if bytes < buffer.len() {
+            if bytes < buffer.len() && self.tls.is_none() {
                 break;
             }
         }
@@ -228,6 +237,11 @@ impl Link {
 
     /// Writes as much as the socket takes.
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.write(&mut self.stream, &self.outbound)?;
+            self.outbound.clear();
+            return Ok(());
+        }
         while self.sent < self.outbound.len() {
             match self.stream.write(&self.outbound[self.sent..]) {
                 Ok(bytes) => self.sent += bytes,

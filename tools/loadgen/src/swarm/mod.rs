@@ -10,9 +10,11 @@ mod notify;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
+use rustls::ClientConfig;
 
 use crate::limits::{CONNECTIONS_MAX, FILES_BESIDE_CONNECTIONS};
 use crate::process;
@@ -55,6 +57,8 @@ pub struct Target {
     pub server_pid: Option<u32>,
     /// How long opening and logging in may take in all.
     pub login_timeout: Duration,
+    /// What connections speak TLS by, if they do.
+    pub tls: Option<Arc<ClientConfig>>,
     /// The operator's word that a server beyond this machine may be loaded.
     pub is_remote_allowed: bool,
 }

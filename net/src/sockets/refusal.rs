@@ -1,0 +1,75 @@
+//! Why a connection was closed before a line of it was taken.
+
+use warppool_components::connection::CloseReason;
+
+/// A connection that came, spoke, and is not served. Each is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// An HTTP request, which was answered by a hint.
+    Http,
+    /// The key of a Stratum V2 handshake.
+    StratumV2,
+    /// TLS, and there is no certificate.
+    NoCertificate,
+    /// Something else than TLS on the port for TLS.
+    NotTls,
+    /// A PROXY header from an address that may not send one, or a second one.
+    ProxyForeign,
+    /// A PROXY header that is none.
+    ProxyMalformed,
+    /// No byte, from an address that may send a PROXY header, in the time that a proxy has for it.
+    ProxyMissing,
+}
+
+impl Refusal {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 7] = [
+        Self::Http,
+        Self::StratumV2,
+        Self::NoCertificate,
+        Self::NotTls,
+        Self::ProxyForeign,
+        Self::ProxyMalformed,
+        Self::ProxyMissing,
+    ];
+
+    /// A word for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::StratumV2 => "stratum_v2",
+            Self::NoCertificate => "no_certificate",
+            Self::NotTls => "not_tls",
+            Self::ProxyForeign => "proxy_foreign",
+            Self::ProxyMalformed => "proxy_malformed",
+            Self::ProxyMissing => "proxy_missing",
+        }
+    }
+
+    /// What it was and what to do about it, for the operator. Browsers that lost their way are nobody's concern.
+    pub const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Http => None,
+            Self::StratumV2 => Some("spoke Stratum V2 on the port for Stratum V1, which is not served there"),
+            Self::NoCertificate => Some(
+                "spoke TLS, and there is no certificate: set stratum.tls_cert_path and stratum.tls_key_path (`warppool tls self-signed` makes one)",
+            ),
+            Self::NotTls => Some("spoke something else than TLS on stratum.stratum_tls_listen"),
+            Self::ProxyForeign => {
+                Some("sent a PROXY header from an address that is not in stratum.proxy_protocol_from")
+            }
+            Self::ProxyMalformed => Some("sent a malformed PROXY header"),
+            Self::ProxyMissing => {
+                Some("came from an address of stratum.proxy_protocol_from and said nothing, not even a PROXY header")
+            }
+        }
+    }
+
+    /// The same for the engine.
+    pub(super) const fn close_reason(self) -> CloseReason {
+        match self {
+            Self::Http | Self::StratumV2 | Self::NoCertificate | Self::NotTls => CloseReason::Misdirected,
+            Self::ProxyForeign | Self::ProxyMalformed | Self::ProxyMissing => CloseReason::ProxyRefused,
+        }
+    }
+}
