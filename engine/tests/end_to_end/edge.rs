@@ -1,11 +1,15 @@
 //! One port for everything: plain text, TLS, browsers, proxies, and the certificate that changes while the pool runs.
 
-use crate::harness::{Pool, Program, RawMiner, Site, TlsStream, address, node, until};
+use crate::harness::{DEADLINE, Pool, Program, RawMiner, Site, TlsStream, address, node, until};
 use serde_json::json;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::Duration;
+use warppool_loadgen::modes::storm;
+use warppool_loadgen::tls::client_config;
+use warppool_loadgen::{Protocol, Target};
 
 /// A site with a certificate made by the program itself.
 fn with_certificate(site: Site) -> Site {
@@ -15,7 +19,7 @@ fn with_certificate(site: Site) -> Site {
 
 fn make_certificate(directory: &Path) {
     let directory = directory.to_str().unwrap();
-    let arguments = ["tls", "self-signed", "--directory", directory, "--name", "pool.test"];
+    let arguments = ["tls", "self-signed", "--directory", directory, "--name", "pool.test", "--name", "127.0.0.1"];
     let (status, output, errors) = Program::start(&arguments, &[]).finish();
     assert_eq!((status, errors.as_str()), (Some(0), ""));
     assert!(output.contains("tls_cert_path") && output.contains("pool.test"), "{output}");
@@ -51,7 +55,7 @@ fn plain_miners_tls_miners_and_browsers_share_a_port() {
             });
         }
     }
-    assert_eq!(pool.metric("warppool_tls_handshakes_total{result=\"full\"}"), 4.0);
+    until("all are counted", || (pool.metric("warppool_tls_handshakes_total{result=\"full\"}") == 4.0).then_some(()));
     assert!(pool.metric("warppool_tls_certificate_expires_at_seconds") > 1.7e9);
 
     let overview = pool.json_when("/api/overview", |page| page["listeners"].as_array().unwrap().len() == 3);
@@ -65,6 +69,36 @@ fn plain_miners_tls_miners_and_browsers_share_a_port() {
     let location = format!("Location: http://pool.lan:{}/\r\n", pool.http.port());
     assert!(answer.starts_with("HTTP/1.1 302 ") && answer.contains(&location), "{answer}");
     plain.submit_good(&job);
+}
+
+#[test]
+fn a_swarm_over_tls_gets_its_jobs_and_its_verdicts() {
+    let (node, _directory) = node();
+    let site = with_certificate(Site::new(&node));
+    let pool = Pool::start(&site);
+    let trusted = site.path("tls/tls-cert.pem");
+    for trusted in [None, Some(trusted.as_path())] {
+        let target = Target {
+            server: pool.miners,
+            protocol: Protocol::Stratum,
+            username: address(1),
+            password: "d=1e-12".to_owned(),
+            connections: 20,
+            server_pid: None,
+            login_timeout: DEADLINE,
+            tls: Some(client_config(trusted).unwrap()),
+            is_remote_allowed: false,
+        };
+        let within = Duration::from_millis(100);
+        let figures = storm::run(&storm::Options { target, within }).unwrap();
+        assert_eq!((figures.ready, figures.failures.len()), (20, 0), "{figures:?}");
+    }
+    until("all are counted", || (pool.metric("warppool_tls_handshakes_total{result=\"full\"}") == 40.0).then_some(()));
+    // A name that nobody has certified, and the check that is not turned off.
+    make_certificate(&site.path("other"));
+    let other = site.path("other/tls-cert.pem");
+    let stranger = fs::read(other).unwrap();
+    assert!(TlsStream::connect(pool.miners, &stranger, false).is_err());
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use warppool_components::connection::CloseReason;
 use warppool_components::inbox::Inbox;
-use warppool_components::limits::{SEND_BUFFER_BYTES_MAX, TLS_HANDSHAKE_STEPS_PER_TICK_MAX};
+use warppool_components::limits::{
+    LINES_PER_CONNECTION_PER_TICK_MAX, SEND_BUFFER_BYTES_MAX, TLS_HANDSHAKE_STEPS_PER_TICK_MAX,
+};
 use warppool_net::sockets::{ListenOptions, Refusal};
 use warppool_net::transport::tls::Resumption;
 
@@ -127,6 +129,29 @@ fn what_is_sent_arrives_whole_and_the_end_is_an_orderly_one() {
     let received = echo_until(&mut server, reader).expect("an orderly end");
     assert_eq!(received, [b"own;", &*shared, b"end"].concat());
     assert_eq!(server.sockets.tls_connections(), 0);
+}
+
+#[test]
+fn a_flood_over_tls_is_taken_in_portions_and_whole_before_its_end() {
+    let (mut server, authority) = server();
+    let address = server.address();
+    let count = 3 * LINES_PER_CONNECTION_PER_TICK_MAX + 7;
+    for version in [&TLS12, &TLS13] {
+        let opened = server.opened().len();
+        let (mut client, _) = join(&mut server, address, &authority.client(&[version]));
+        let key = server.opened()[opened];
+        let before = server.history.len();
+        let text: String = (0..count).map(|number| format!("{number}\n")).collect();
+        client.say(text.as_bytes()).expect("the server listens");
+        // The last line has no newline: the orderly end is its end.
+        client.say(b"last").expect("the server listens");
+        client.close().expect("the server listens");
+        server.until("end", |server| server.closed().iter().any(|(closed, _)| *closed == key));
+        let expected: Vec<String> = (0..count).map(|number| number.to_string()).chain(["last".to_owned()]).collect();
+        assert_eq!(server.lines(key)[1..], expected, "behind the greeting");
+        let most = server.history[before..].iter().map(|arrived| arrived.lines.len()).max();
+        assert!(most <= Some(LINES_PER_CONNECTION_PER_TICK_MAX), "{most:?}");
+    }
 }
 
 #[test]

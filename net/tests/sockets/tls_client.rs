@@ -102,6 +102,12 @@ impl TlsClient {
         Ok(answer)
     }
 
+    /// Says it and waits for nothing.
+    pub(crate) fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes).and_then(|()| stream.flush())
+    }
+
     /// Everything until the server's orderly end.
     pub(crate) fn read_to_end(&mut self) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
