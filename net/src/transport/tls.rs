@@ -10,7 +10,7 @@
 
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, ReadTraffic, UnbufferedStatus, WriteTraffic};
 use rustls::{Error, HandshakeKind, InconsistentKeys, ServerConfig};
 use std::fmt;
 use std::sync::Arc;
@@ -213,12 +213,8 @@ impl TlsServer {
         loop {
             let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut buffer[used..]);
             let is_over = match state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = record?;
-                        discard += record.discard;
-                        scratch.plain.extend_from_slice(record.payload);
-                    }
+                Ok(ConnectionState::ReadTraffic(traffic)) => {
+                    discard += take_records(traffic, &mut scratch.plain)?;
                     false
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
@@ -265,6 +261,20 @@ impl fmt::Debug for TlsServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "TlsServer {{ pending: {} bytes }}", self.pending.len())
     }
+}
+
+/// Appends the records that were decrypted; returns how much more of the buffer they used.
+fn take_records(
+    mut traffic: ReadTraffic<'_, '_, rustls::server::ServerConnectionData>,
+    plain: &mut Vec<u8>,
+) -> Result<usize, TlsError> {
+    let mut used = 0;
+    while let Some(record) = traffic.next_record() {
+        let record = record?;
+        used += record.discard;
+        plain.extend_from_slice(record.payload);
+    }
+    Ok(used)
 }
 
 type Writer<'a> = WriteTraffic<'a, rustls::server::ServerConnectionData>;
