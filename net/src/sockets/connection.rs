@@ -1,5 +1,7 @@
 //! One connection: its socket, the start of a line, and what it was not able to take.
 
+mod sealed;
+
 use super::send::NO_WRITE;
 use crate::transport::lines::{LineTooLong, Lines};
 use crate::transport::plain::{Piece, SendQueue};
@@ -147,16 +149,6 @@ impl Connection {
         self.stream.read_exact(buffer)
     }
 
-    /// Puts TLS between the socket and the lines.
-    pub(super) fn secure(&mut self, tls: TlsServer) {
-        self.tls = Some(Box::new(tls));
-    }
-
-    /// The TLS of the connection, if it has any.
-    pub(super) fn tls(&self) -> Option<&TlsServer> {
-        self.tls.as_deref()
-    }
-
     /// Sends nothing more. The owner marks it as ready, so that its end is reported.
     pub(super) fn give_up(&mut self, reason: CloseReason) {
         self.queue.clear();
@@ -222,68 +214,13 @@ impl Connection {
         Ok(Progress::Unfinished)
     }
 
-    /// As [`Self::read_lines`], through TLS. What the handshake wants said is written at once.
-    fn read_sealed(
-        &mut self,
-        tls: &mut TlsServer,
-        buffer: &mut [u8],
-        scratch: &mut Scratch,
-        quota: &mut Quota,
-        mut deliver: impl FnMut(&[u8]),
-    ) -> Result<Progress, CloseReason> {
-        let too_long = |_: LineTooLong| CloseReason::LineTooLong;
-        if self.lines.has_more() {
-            quota.lines -= self.lines.resume(quota.lines, &mut deliver).map_err(too_long)?;
-        }
-        while !self.lines.has_more() && quota.lines > 0 && quota.bytes > 0 {
-            if tls.is_closed_by_peer() {
-                self.lines.finish(deliver);
-                return Ok(Progress::Ended(CloseReason::Peer));
-            }
-            match self.stream.read(buffer) {
-                // Nobody vouches for the end of an unfinished line.
-                Ok(0) => return Ok(Progress::Ended(CloseReason::Peer)),
-                Ok(count) => {
-                    quota.bytes = quota.bytes.saturating_sub(count);
-                    scratch.clear();
-                    let received = tls.receive(&mut buffer[..count], scratch);
-                    let lines = self.lines.receive(&scratch.plain, quota.lines, &mut deliver).map_err(too_long)?;
-                    quota.lines -= lines;
-                    self.answer_handshake(&scratch.cipher)?;
-                    received.map_err(|_| CloseReason::TlsFailed)?;
-                    let may_hold_more = self.ends || self.lines.has_more() || tls.is_closed_by_peer();
-                    if count < buffer.len() && !may_hold_more {
-                        return Ok(Progress::Drained);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::Drained),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Err(CloseReason::SocketError),
-            }
-        }
-        Ok(Progress::Unfinished)
-    }
-
-    /// A peer that makes TLS talk (by key updates) and does not listen is a slow reader like any other.
-    fn answer_handshake(&mut self, cipher: &[u8]) -> Result<(), CloseReason> {
-        if cipher.is_empty() || self.is_given_up() {
-            return Ok(());
-        }
-        self.write_plain(std::iter::once(Piece::Own(cipher))).map_err(|_| CloseReason::SocketError)?;
-        if self.is_slow() { Err(CloseReason::SlowReader) } else { Ok(()) }
-    }
-
     /// Writes `pieces` behind what already waits, and queues what the socket does not take.
     pub(super) fn write<'a>(
         &mut self,
         pieces: impl Iterator<Item = Piece<'a>>,
         scratch: &mut Scratch,
     ) -> io::Result<Written> {
-        let Some(tls) = &mut self.tls else { return self.write_plain(pieces) };
-        scratch.clear();
-        pieces.for_each(|piece| scratch.plain.extend_from_slice(piece.bytes()));
-        tls.seal(&scratch.plain, &mut scratch.cipher).map_err(io::Error::other)?;
-        self.write_plain(std::iter::once(Piece::Own(&scratch.cipher)))
+        if self.tls.is_some() { self.write_sealed(pieces, scratch) } else { self.write_plain(pieces) }
     }
 
     fn write_plain<'a>(&mut self, mut pieces: impl Iterator<Item = Piece<'a>>) -> io::Result<Written> {
@@ -346,11 +283,7 @@ impl Connection {
 
     /// Ends the connection in such a way that the peer gets what was written.
     pub(super) fn hang_up(mut self, buffer: &mut [u8]) {
-        if let Some(tls) = &mut self.tls {
-            let mut farewell = Vec::new();
-            tls.close(&mut farewell);
-            self.queue.push(Piece::Own(&farewell), 0);
-        }
+        self.say_farewell();
         // Errors mean that the peer is gone already, which is what is wanted.
         let _ = self.flush();
         let _ = self.stream.shutdown(Shutdown::Write);
