@@ -29,6 +29,7 @@ use warppool_components::record::{BlockRow, Restored};
 use warppool_components::settings::Settings;
 use warppool_components::snapshot::Snapshot;
 use warppool_components::units::{Instant, UnixTime};
+use warppool_io::failpoint;
 use warppool_io::node::{self, NodeHandle, NodeOptions};
 use warppool_io::store::{self, Store, StoreOptions};
 use warppool_net::sockets::{ListenOptions, Sockets};
@@ -218,9 +219,7 @@ impl Pool {
         let received_at = self.clock.now();
         self.engine.tick(received_at, inbox, outbox);
         let ticked_at = self.clock.now();
-        for block in outbox.blocks.drain(..) {
-            self.node.submit(block);
-        }
+        self.submit(outbox, ticked_at);
         let report = self.sockets.send(outbox);
         let sent_at = self.clock.now();
         self.measures.tick(received_at.instant, ticked_at.instant, sent_at.instant, outbox.shares);
@@ -238,6 +237,18 @@ impl Pool {
         outbox.notices.drain(..).for_each(|notice| log(notice.level, &notice.text));
         outbox.events.drain(..).for_each(|event| self.publisher.event(event));
         self.publish(outbox);
+    }
+
+    /// Hands found blocks to the nodes, and only then to the store; neither waits for what miners are to be told.
+    fn submit(&mut self, outbox: &mut Outbox, ticked_at: Now) {
+        if !outbox.blocks.is_empty() {
+            failpoint::reached("block.found");
+            outbox.blocks.drain(..).for_each(|block| self.node.submit(block));
+            failpoint::reached("block.handed-to-all");
+        }
+        if !outbox.records.blocks.is_empty() {
+            self.pending.offer(&mut outbox.records, ticked_at.instant);
+        }
     }
 
     fn publish(&mut self, outbox: &mut Outbox) {
@@ -282,6 +293,7 @@ impl Pool {
 
 /// Blocks of the store whose fate is open: journaled ones are submitted again, all are followed.
 fn take_up_blocks(node: &NodeHandle, restored: &mut Restored) {
+    failpoint::reached("restart.journal-read");
     for BlockRow { hash, height, state, raw, .. } in &mut restored.blocks {
         let raw = raw.take();
         match raw {

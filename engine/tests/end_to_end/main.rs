@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 mod fake_pool;
 mod fates;
+mod found_block;
 mod harness;
 mod hostile;
 mod messages;

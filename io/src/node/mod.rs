@@ -11,6 +11,7 @@ mod credentials;
 mod fetch;
 mod follow;
 pub mod merkle;
+mod pins;
 pub mod rpc;
 mod secret;
 mod source;

@@ -7,6 +7,7 @@
 
 use super::rpc::{RpcError, SubmitRequest};
 use super::{Shared, Wake};
+use crate::failpoint;
 use crossbeam::channel::{Receiver, select};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -77,6 +78,8 @@ pub(super) struct Submission {
     hash: Hash256,
     block: Block,
     request: OnceLock<SubmitRequest>,
+    /// When the engine handed it over.
+    handed_at: Instant,
     /// Answers by node, and the state that was told last.
     outcome: Mutex<(Vec<Answer>, BlockState)>,
 }
@@ -84,7 +87,7 @@ pub(super) struct Submission {
 impl Submission {
     fn new(hash: Hash256, block: Block, nodes: usize) -> Self {
         let outcome = Mutex::new((vec![Answer::Waiting(0); nodes], BlockState::Pending));
-        Self { hash, block, request: OnceLock::new(), outcome }
+        Self { hash, block, request: OnceLock::new(), handed_at: Instant::now(), outcome }
     }
 
     /// Made by the first thread that needs it, so that the engine's thread does not.
@@ -136,6 +139,9 @@ fn enqueue(shared: &Shared, hash: Hash256, block: Block) {
             );
             shared.unsent.fetch_sub(1, Ordering::AcqRel);
             conclude(shared, &submission, index, Answer::Waiting(ATTEMPTS_BEFORE_VERDICT));
+        }
+        if index + 1 < shared.nodes.len() {
+            failpoint::reached("block.handed-to-one");
         }
     }
 }
@@ -196,7 +202,15 @@ fn attempt(shared: &Shared, node: usize, submission: &Submission, attempts: u32)
         return None;
     }
     let rpc = &shared.nodes[node].rpc;
-    let answer = match rpc.submit_block(submission.request()) {
+    let request = submission.request();
+    failpoint::reached("submit.send");
+    if attempts == 0 {
+        let microseconds = submission.handed_at.elapsed().as_micros();
+        tracing::debug!(block = %submission.hash, node = rpc.address(), microseconds, "sending the block");
+    }
+    let outcome = rpc.submit_block(request);
+    failpoint::reached("submit.answered");
+    let answer = match outcome {
         Ok(None) => Some(Answer::Accepted),
         Ok(Some(text)) => match text.as_str() {
             "duplicate" => Some(Answer::Accepted),

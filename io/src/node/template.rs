@@ -25,6 +25,9 @@ const RETARGET_INTERVAL: u32 = 2016;
 /// Rules that our blocks heed, of those that a node may mark with `!` as "do not mine without knowing this".
 const KNOWN_RULES: [&str; 4] = ["csv", "segwit", "taproot", "signet"];
 
+/// The script that everything satisfies, as the hexadecimal digits of `signet_challenge`.
+const OP_TRUE_HEX: &str = "51";
+
 /// Weight of a block that consensus allows.
 const BLOCK_WEIGHT_MAX: u64 = 4_000_000;
 
@@ -97,6 +100,12 @@ pub enum TemplateError {
     /// The node demands a rule that this version of the pool does not know.
     #[error("the template demands the rule {0}, which this version of the pool does not know")]
     UnknownRule(String),
+    /// Blocks of this signet must be signed, which the pool cannot do (BIP325).
+    #[error(
+        "blocks of this signet must satisfy its challenge {0}, which needs a signature that the pool cannot make: only \
+         a signet of one's own with the challenge 51 (OP_TRUE) can be mined"
+    )]
+    SignetChallenge(String),
     /// Its time is before the earliest that consensus allows.
     #[error("the template's curtime {current} is before its mintime {min}")]
     Time {
@@ -131,6 +140,8 @@ pub struct RawTemplate<'a> {
     height: u32,
     #[serde(borrow, default)]
     default_witness_commitment: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    signet_challenge: Option<Cow<'a, str>>,
 }
 
 /// One transaction of a template. `hash` is the wtxid.
@@ -180,6 +191,7 @@ impl RawTemplate<'_> {
         hasher: &LevelHasher,
     ) -> Result<CheckedTemplate, TemplateError> {
         self.check_rules()?;
+        self.check_challenge(network)?;
         let (bits, network_target) = self.check_target()?;
         let fees = self.check_value(network)?;
         let weight = self.check_size()?;
@@ -216,6 +228,15 @@ impl RawTemplate<'_> {
             Some(rule) => Err(TemplateError::UnknownRule(rule.to_owned())),
             None => Ok(()),
         }
+    }
+
+    /// On signet a block without a solution is valid under a challenge that is trivially true, and under no other.
+    fn check_challenge(&self, network: Network) -> Result<(), TemplateError> {
+        let challenge = self.signet_challenge.as_deref().unwrap_or("that it does not name");
+        if network == Network::Signet && challenge != OP_TRUE_HEX {
+            return Err(TemplateError::SignetChallenge(challenge.chars().take(200).collect()));
+        }
+        Ok(())
     }
 
     fn check_target(&self) -> Result<(u32, Target), TemplateError> {
@@ -371,6 +392,7 @@ mod tests {
     use super::*;
     use bitcoin::consensus::encode::deserialize;
     use bitcoin::hashes::Hash;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     const SMALL: &str = include_str!("../../../tests/data/gbt-regtest-25tx.json");
@@ -547,5 +569,46 @@ mod tests {
             assert!(subsidy_only(&tip(height + 1), &small(), Network::Mainnet, NOW).is_some());
         }
         assert!(subsidy_only(&tip(100), &small(), Network::Testnet4, NOW).is_none());
+    }
+
+    /// What Bitcoin Core's `GetNextWorkRequired` and `GetBlockSubsidy` say of the block after a tip, written down anew:
+    /// its subsidy, unless its `nBits` cannot be known from the tip alone.
+    fn by_consensus(tip_height: u32, network: Network) -> Option<u64> {
+        let height = tip_height + 1;
+        // Regtest never retargets; elsewhere the bits of every 2016th block are another's business.
+        let retargets = network != Network::Regtest && height.is_multiple_of(2016);
+        let may_fall_to_minimum = network == Network::Testnet4;
+        let halvings = height / if network == Network::Regtest { 150 } else { 210_000 };
+        let subsidy = if halvings < 64 { (50 * 100_000_000) >> halvings } else { 0 };
+        (!retargets && !may_fall_to_minimum).then_some(subsidy)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn empty_work_is_never_given_where_it_would_be_invalid(
+            network in prop::sample::select(Network::ALL.to_vec()),
+            period in 0u32..7000, inside in prop_oneof![2013u32..2016, 0u32..3, 0u32..2016],
+            halving in prop::option::of((0u32..40, 0u32..3)),
+        ) {
+            let near_halving = |(count, offset): (u32, u32)| count * network.halving_interval() + network.halving_interval() - 2 + offset;
+            let height = halving.map_or(period * 2016 + inside, near_halving);
+            let tip = tip(height);
+            let given = subsidy_only(&tip, &small(), network, NOW);
+            let expected = by_consensus(height, network);
+            if expected.is_none() {
+                prop_assert!(given.is_none(), "an invalid block on {network:?} at {height}");
+            }
+            if let Some(template) = given {
+                prop_assert_eq!(Some(template.coinbase_value.0), expected);
+                prop_assert_eq!((template.height, template.bits, template.previous_block), (height + 1, tip.bits, tip.hash));
+                prop_assert!(template.current_time.seconds() > tip.median_time.seconds());
+                prop_assert!(template.transactions.is_empty() && template.fees == Sats::ZERO);
+            } else {
+                // Not where it would be valid either, but for regtest's boundary, where caution costs nothing.
+                prop_assert!(expected.is_none() || network == Network::Regtest && (height + 1).is_multiple_of(2016));
+            }
+        }
     }
 }
