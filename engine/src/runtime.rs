@@ -220,6 +220,7 @@ impl Pool {
         self.engine.tick(received_at, inbox, outbox);
         let ticked_at = self.clock.now();
         self.submit(outbox, ticked_at);
+        let tells_tip = outbox.new_tip && !outbox.writes.is_empty();
         let report = self.sockets.send(outbox);
         let sent_at = self.clock.now();
         self.measures.tick(received_at.instant, ticked_at.instant, sent_at.instant, outbox.shares);
@@ -227,8 +228,9 @@ impl Pool {
             // Whoever asked may have gone.
             let _ = sender.try_send(*shown);
         }
-        if outbox.new_tip {
-            self.measures.tip(received_at.instant, ticked_at.instant, sent_at.instant);
+        if tells_tip {
+            let heard_at = self.node.tip_heard_at().map_or(received_at.instant, |at| self.clock.instant(at));
+            self.measures.tip(heard_at, ticked_at.instant, sent_at.instant);
         }
         if report.slow_readers > 0 {
             tracing::info!("{} miners do not read what they are sent and are dropped", report.slow_readers);
@@ -333,11 +335,16 @@ impl Clock {
         Self { started_at: std::time::Instant::now() }
     }
 
-    fn now(&self) -> Now {
-        let nanos = u64::try_from(self.started_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// A moment of the system's monotonic clock on the engine's.
+    fn instant(&self, at: std::time::Instant) -> Instant {
+        let nanos = u64::try_from(at.saturating_duration_since(self.started_at).as_nanos()).unwrap_or(u64::MAX);
         // The engine's clock starts above zero, so that "since the beginning of time" is in the past.
-        let instant = Instant(nanos.saturating_add(1));
+        Instant(nanos.saturating_add(1))
+    }
+
+    fn now(&self) -> Now {
+        let instant = self.instant(std::time::Instant::now());
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { instant, unix: UnixTime::from_millis(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)) }
     }
 

@@ -1,7 +1,7 @@
 //! `kill -9` at every step of a found block's way, and what the next start finds. The table of docs/found-block.md is
 //! made of what happens here: a row that is not true fails this test.
 
-use crate::harness::{Pool, RawMiner, Site, address, node_with, run, until};
+use crate::harness::{Pool, RawMiner, Site, address, builds_on, node_with, run, until};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -214,7 +214,7 @@ impl Play {
     fn find(&mut self, pool: &Pool) {
         let mut miner = RawMiner::join(pool.miners, &format!("{}.lucky", address(1)));
         let tip = self.nodes[0].0.tip();
-        let job = miner.wait_for("mining.notify", |job| tip.starts_with(&job[1].as_str().unwrap()[56..]));
+        let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
         self.hash = miner.submit_block(&job);
     }
 
@@ -260,9 +260,9 @@ impl Play {
     }
 }
 
-/// The block's row as the store has it.
+/// The block's row as the store has it, as soon as the pool answers.
 fn listed(pool: &Pool, hash: &str) -> Option<Value> {
-    let page = pool.json("/api/blocks");
+    let page = pool.json_when("/api/blocks", |_| true);
     page["blocks"].as_array().unwrap().iter().find(|row| row["hash"] == hash).cloned()
 }
 

@@ -10,6 +10,7 @@ mod blocks;
 mod connections;
 mod demo;
 mod doctor;
+mod documents;
 mod fake_pool;
 mod fates;
 mod found_block;

@@ -121,6 +121,7 @@ impl Watcher<'_> {
                 if Some(best) == known {
                     return Ok(false);
                 }
+                self.shared.hear_of_tip(best);
                 // The template is asked for already while the header is on its way.
                 self.shared.nodes[self.node].orders.want_tip(best);
                 self.rpc().block_header(&best)?.ok_or(RpcError::Empty { method: "getblockheader" })?
@@ -234,6 +235,7 @@ pub(super) fn listen(shared: &Shared, node: usize, subscription: Subscription) {
         || !shared.is_stopping(),
         |notification| match notification {
             Notification::Block(hash) => {
+                shared.hear_of_tip(hash);
                 wake(Wake::Block(hash));
                 shared.zmq(node, |zmq| (zmq.connected, zmq.silent, zmq.heard) = (true, false, Some(hash)));
             }

@@ -181,8 +181,8 @@ fn a_block_on_a_job_whose_difficulty_is_forgotten_is_submitted() {
     let conn = pool.join(&user, "x");
     let first = pool.miner(conn).job().id.clone();
     for change in 1..=DIFFICULTY_EPOCHS_MAX + 1 {
-        let suggest = format!(r#"{{"id":7,"method":"mining.suggest_difficulty","params":[{change}]}}"#);
-        pool.send(conn, &[&suggest]);
+        let password = if change % 2 == 0 { "d=1" } else { "d=4" };
+        pool.send(conn, &[&authorize(7, &user, password)]);
         pool.advance(Duration::from_secs(31));
         pool.take(conn);
     }
