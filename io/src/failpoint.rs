@@ -31,6 +31,9 @@ pub const NAMES: [&str; 12] = [
     "restart.journal-read",
 ];
 
+/// Whether this build has failpoints at all.
+pub const ARE_COMPILED: bool = cfg!(debug_assertions);
+
 /// The calling thread comes by `name`, one of [`NAMES`].
 #[cfg(debug_assertions)]
 pub fn reached(name: &'static str) {

@@ -144,6 +144,10 @@ const CASES: [Case; 16] = [
 
 #[test]
 fn a_kill_at_every_step_leaves_what_the_table_says() {
+    if !failpoint::ARE_COMPILED {
+        eprintln!("a release build has no failpoints: nothing to see");
+        return;
+    }
     let (next, rows) = (AtomicUsize::new(0), Mutex::new(vec![String::new(); CASES.len()]));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {

@@ -23,8 +23,9 @@ pub(super) const THREADS_PER_NODE: usize = 2;
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// A node that was asked so often in vain no longer holds up the verdict of the others.
-const ATTEMPTS_BEFORE_VERDICT: u32 = 3;
+/// A node that was asked so often in vain, some five minutes, no longer holds up the verdict of the others: time enough for
+/// one that restarts. A block that is called rejected is forgotten by the store.
+const ATTEMPTS_BEFORE_VERDICT: u32 = 60;
 
 /// Refusals of Bitcoin Core that pass by themselves: it has not got the block before (again), as after a crash that cost
 /// it its latest blocks, or its clock is behind ours.
@@ -281,13 +282,13 @@ mod tests {
             (vec![Waiting(0), Waiting(0)], BlockState::Pending),
             (vec![refused(), Waiting(0)], BlockState::Pending),
             (vec![refused(), Accepted], BlockState::Accepted),
-            (vec![Waiting(9), Accepted], BlockState::Accepted),
+            (vec![Waiting(99), Accepted], BlockState::Accepted),
             (vec![refused(), refused()], rejected()),
-            (vec![refused(), Waiting(2)], BlockState::Pending),
-            (vec![refused(), Waiting(3)], rejected()),
+            (vec![refused(), Waiting(ATTEMPTS_BEFORE_VERDICT - 1)], BlockState::Pending),
+            (vec![refused(), Waiting(ATTEMPTS_BEFORE_VERDICT)], rejected()),
             (vec![Beside, refused()], BlockState::Orphaned),
             (vec![Beside, Waiting(1)], BlockState::Pending),
-            (vec![Waiting(9)], BlockState::Pending),
+            (vec![Waiting(99)], BlockState::Pending),
         ];
         for (answers, expected) in table {
             assert_eq!(verdict(&answers), expected, "{answers:?}");
