@@ -127,6 +127,7 @@ impl Watcher<'_> {
                 self.rpc().block_header(&best)?.ok_or(RpcError::Empty { method: "getblockheader" })?
             }
         };
+        self.shared.hear_of_tip(header.tip.hash);
         self.last_best = Some(header.tip.hash);
         self.shared.nodes[self.node].orders.want_tip(header.tip.hash);
         self.shared.tip(self.node, header.tip, known);
