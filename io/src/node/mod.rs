@@ -8,6 +8,8 @@
 //! validated: that is the node's work.
 
 mod credentials;
+#[cfg(test)]
+mod empty_work_tests;
 mod fetch;
 mod follow;
 pub mod merkle;
