@@ -206,9 +206,9 @@ fn write_runtime(text: &mut Exposition, snapshot: &Snapshot, runtime: &RuntimeSn
     text.histogram("warppool_tick_shares", "Shares in a tick that had any", &runtime.tick_shares);
     let help = "From the read that brought a share to the write of its answer";
     text.histogram("warppool_share_ack_seconds", help, &runtime.share_ack_seconds);
-    let help = "From a new tip's template to its first job on a socket";
+    let help = "From the first word of a new tip to its first job on a socket";
     text.histogram("warppool_tip_to_first_notify_seconds", help, &runtime.tip_to_first_notify_seconds);
-    let help = "From a new tip's template to its last job on a socket";
+    let help = "From the first word of a new tip to its last job on a socket";
     text.histogram("warppool_tip_to_last_notify_seconds", help, &runtime.tip_to_last_notify_seconds);
     text.histogram("warppool_store_commit_seconds", "Duration of a commit of the store", &runtime.store_commit_seconds);
     text.gauge(

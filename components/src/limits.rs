@@ -147,6 +147,9 @@ pub const BLOCKS_SUBMITTING_MAX: usize = 256;
 /// Found blocks whose confirmations are followed. The oldest is let go first.
 pub const BLOCKS_FOLLOWED_MAX: usize = 1024;
 
+/// Found blocks that the engine knows. Those whose fate the node's side looks after are among them.
+pub const BLOCKS_KNOWN_MAX: usize = 2048;
+
 /// Batches that wait for the store's thread; the engine keeps what does not fit and merges it.
 pub const STORE_BATCHES_QUEUED_MAX: usize = 64;
 
@@ -230,6 +233,10 @@ pub const AUTHORIZE_DEADLINE_SECONDS: u64 = 60;
 /// because cgminer gives a pool up after 90 s of silence.
 pub const JOB_REFRESH_SECONDS: u64 = 30;
 
+/// Seconds after which a miner that was sent no job is sent its difficulty again, while no node gives work: cgminer gives a
+/// pool up after 90 s of silence, and the pool decides by itself when to let it go.
+pub const KEEP_ALIVE_SECONDS: u64 = 40;
+
 /// Confirmations until a found block is no longer followed: then its coinbase can be spent.
 pub const CONFIRMATIONS_FOLLOWED: u32 = 100;
 
@@ -266,6 +273,8 @@ const _: () = assert!(EXTRANONCE2_BYTES >= 7 && EXTRANONCE2_BYTES <= 8, "stratum
 // Height push, job number push, tag push with its length, extranonce push: must fit at the longest tag.
 const _: () = assert!(6 + 5 + 1 + POOL_TAG_BYTES_MAX + 1 + EXTRANONCE_BYTES <= COINBASE_SCRIPT_BYTES_MAX);
 const _: () = assert!(LINES_PER_CONNECTION_PER_TICK_MAX <= LINES_PER_TICK_MAX);
+const _: () = assert!(BLOCKS_KNOWN_MAX >= BLOCKS_FOLLOWED_MAX + BLOCKS_SUBMITTING_MAX + BLOCKS_IN_SNAPSHOT_MAX);
+const _: () = assert!(JOB_REFRESH_SECONDS < KEEP_ALIVE_SECONDS && KEEP_ALIVE_SECONDS < 60, "stratum-v1 rule 20");
 const _: () = assert!(JOB_REFRESH_SECONDS * 2 <= 60, "one lost notify must not end in silence of 60 s");
 const _: () = assert!(
     PROXY_HEADER_BYTES_MAX <= READ_BYTES_MAX && HTTP_HINT_HEAD_BYTES_MAX <= READ_BYTES_MAX,

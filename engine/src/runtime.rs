@@ -30,6 +30,7 @@ use warppool_components::record::{BlockRow, Restored};
 use warppool_components::settings::Settings;
 use warppool_components::snapshot::Snapshot;
 use warppool_components::units::{Instant, UnixTime};
+use warppool_io::failpoint;
 use warppool_io::node::{self, NodeHandle, NodeOptions};
 use warppool_io::store::{self, Store, StoreOptions};
 use warppool_net::sockets::{Dashboard, ListenOptions, Sockets};
@@ -242,9 +243,8 @@ impl Pool {
         let received_at = self.clock.now();
         self.engine.tick(received_at, inbox, outbox);
         let ticked_at = self.clock.now();
-        for block in outbox.blocks.drain(..) {
-            self.node.submit(block);
-        }
+        self.submit(outbox, ticked_at);
+        let tells_tip = outbox.new_tip && !outbox.writes.is_empty();
         let report = self.sockets.send(outbox);
         let sent_at = self.clock.now();
         self.measures.tick(received_at.instant, ticked_at.instant, sent_at.instant, outbox.shares);
@@ -252,8 +252,9 @@ impl Pool {
             // Whoever asked may have gone.
             let _ = sender.try_send(*shown);
         }
-        if outbox.new_tip {
-            self.measures.tip(received_at.instant, ticked_at.instant, sent_at.instant);
+        if tells_tip {
+            let heard_at = self.node.tip_heard_at().map_or(received_at.instant, |at| self.clock.instant(at));
+            self.measures.tip(heard_at, ticked_at.instant, sent_at.instant);
         }
         if report.slow_readers > 0 {
             tracing::info!("{} miners do not read what they are sent and are dropped", report.slow_readers);
@@ -262,6 +263,18 @@ impl Pool {
         outbox.notices.drain(..).for_each(|notice| log(notice.level, &notice.text));
         outbox.events.drain(..).for_each(|event| self.publisher.event(event));
         self.publish(outbox);
+    }
+
+    /// Hands found blocks to the nodes, and only then to the store; neither waits for what miners are to be told.
+    fn submit(&mut self, outbox: &mut Outbox, ticked_at: Now) {
+        if !outbox.blocks.is_empty() {
+            failpoint::reached("block.found");
+            outbox.blocks.drain(..).for_each(|block| self.node.submit(block));
+            failpoint::reached("block.handed-to-all");
+        }
+        if !outbox.records.blocks.is_empty() {
+            self.pending.offer(&mut outbox.records, ticked_at.instant);
+        }
     }
 
     fn publish(&mut self, outbox: &mut Outbox) {
@@ -316,6 +329,7 @@ impl Pool {
 
 /// Blocks of the store whose fate is open: journaled ones are submitted again, all are followed.
 fn take_up_blocks(node: &NodeHandle, restored: &mut Restored) {
+    failpoint::reached("restart.journal-read");
     for BlockRow { hash, height, state, raw, .. } in &mut restored.blocks {
         let raw = raw.take();
         match raw {
@@ -355,11 +369,16 @@ impl Clock {
         Self { started_at: std::time::Instant::now() }
     }
 
-    fn now(&self) -> Now {
-        let nanos = u64::try_from(self.started_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// A moment of the system's monotonic clock on the engine's.
+    fn instant(&self, at: std::time::Instant) -> Instant {
+        let nanos = u64::try_from(at.saturating_duration_since(self.started_at).as_nanos()).unwrap_or(u64::MAX);
         // The engine's clock starts above zero, so that "since the beginning of time" is in the past.
-        let instant = Instant(nanos.saturating_add(1));
+        Instant(nanos.saturating_add(1))
+    }
+
+    fn now(&self) -> Now {
+        let instant = self.instant(std::time::Instant::now());
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { instant, unix: UnixTime::from_millis(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)) }
     }
 

@@ -10,13 +10,13 @@ use warppool_components::settings::{Payee, Settings};
 use warppool_components::share::{ShareClaim, ShareHash, ShareOrigin, ShareVerdict, ShareWork};
 use warppool_components::units::{Difficulty, Hash256, Target};
 use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
-use warppool_systems::block::Counted;
+use warppool_systems::block::{self, Counted};
 use warppool_systems::extranonces::Extranonces;
 use warppool_systems::identity;
 use warppool_systems::payees::Payees;
 use warppool_systems::resources::{
-    BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages, Moment, NodeView, Outgoing, Owed,
-    Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
+    BlockIndex, BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages, Moment, NodeView,
+    Outgoing, Owed, Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
 };
 use warppool_systems::windows;
 
@@ -36,6 +36,7 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
     world.init_resource::<Messages>();
     world.init_resource::<JobBoard>();
     world.init_resource::<NodeView>();
+    world.init_resource::<BlockIndex>();
     world.init_resource::<BlockNews>();
     world.init_resource::<Unsaved>();
     world.init_resource::<Payees>();
@@ -88,9 +89,10 @@ fn restore(world: &mut World, restored: Restored, now: Now) {
         let entity = world.spawn((identity, worker_totals(&row), windows::start(now.instant), presence(row))).id();
         index.by_label.insert(label, entity);
     }
-    for block in restored.blocks {
-        let counted = matches!(block.state, BlockState::Accepted | BlockState::Confirmed(_) | BlockState::Orphaned);
-        world.spawn((BlockRow { raw: None, ..block }, Counted(counted)));
+    // Newest first in the store, in the order in which they were found here.
+    for row in restored.blocks.into_iter().rev() {
+        let counted = matches!(row.state, BlockState::Accepted | BlockState::Confirmed(_) | BlockState::Orphaned);
+        block::know(world, BlockRow { raw: None, ..row }, Counted(counted));
     }
     world.insert_resource(totals);
     world.insert_resource(index);

@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod failpoint;
 pub mod node;
 pub mod store;

@@ -10,6 +10,7 @@ use warppool_components::job::{Job, JobPayouts};
 use warppool_components::limits::{EXTRANONCE_BYTES, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES, NTIME_AHEAD_SECONDS_MAX};
 use warppool_components::reject::Reject;
 use warppool_components::share::{ShareClaim, ShareOrigin, ShareVerdict, ShareWork};
+use warppool_components::units::Difficulty;
 
 type Columns = (&'static ShareOrigin, &'static ShareClaim, &'static mut ShareWork, &'static mut ShareVerdict);
 
@@ -69,15 +70,19 @@ impl Bench<'_, '_, '_> {
         let (job, payouts) = self.jobs.get(entity).ok().filter(|_| was_sent).ok_or(Reject::UnknownJob)?;
         let payout = channel.payout_of(claim.job).ok_or(Reject::Unauthorized)?;
         payouts.by_payee.get(payout as usize).and_then(Option::as_ref).ok_or(Reject::UnknownJob)?;
-        let epoch = epochs.at(claim.job).ok_or(Reject::UnknownJob)?;
+        let epoch = epochs.at(claim.job);
         let (version, version_fits) = rolled_version(job.template.version, claim.version, channel.version_mask);
         work.job = entity;
         work.payout = payout;
         work.extranonce = extranonce(channel, claim)?;
         work.version = version;
-        work.difficulty = epoch.difficulty;
-        work.target = epoch.target;
         work.hashable = true;
+        let Some(epoch) = epoch else {
+            // What it is worth as a share is forgotten, what it is worth as a block is not.
+            (work.difficulty, work.target) = (Difficulty::ONE, job.template.network_target);
+            return Err(Reject::UnknownJob);
+        };
+        (work.difficulty, work.target) = (epoch.difficulty, epoch.target);
         self.check_claim(claim, job, version_fits)
     }
 

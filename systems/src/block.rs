@@ -1,7 +1,7 @@
 //! Eighth: found blocks, and what became of earlier ones.
 
 use crate::coinbase;
-use crate::resources::{BlockNews, LiveShares, Moment, Outgoing, PoolTotals, ShareRows, Unsaved};
+use crate::resources::{BlockIndex, BlockNews, LiveShares, Moment, Outgoing, PoolTotals, ShareRows, Unsaved};
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
@@ -35,7 +35,7 @@ pub fn block(world: &mut World) {
 
 fn found(world: &mut World, share: Entity) {
     let Some(candidate) = candidate(world, share) else { return };
-    if find(world, candidate.hash).is_some() {
+    if world.resource::<BlockIndex>().get(&candidate.hash).is_some() {
         // The same block again: a duplicate share.
         return;
     }
@@ -44,7 +44,7 @@ fn found(world: &mut World, share: Entity) {
         "block {} at height {} found by {}: submitting",
         candidate.hash, candidate.template.height, candidate.worker_label
     );
-    world.spawn((BlockRow { raw: None, ..row.clone() }, Counted(false)));
+    know(world, BlockRow { raw: None, ..row.clone() }, Counted(false));
     let mut outgoing = world.resource_mut::<Outgoing>();
     outgoing.notice(NoticeLevel::Info, notice);
     outgoing.0.records.blocks.push(row);
@@ -92,12 +92,17 @@ fn remember(candidate: &BlockCandidate) -> BlockRow {
     }
 }
 
-fn find(world: &mut World, hash: Hash256) -> Option<Entity> {
-    world.query::<(Entity, &BlockRow)>().iter(world).find(|(_, row)| row.hash == hash).map(|(entity, _)| entity)
+/// Remembers a block that was found after all others that are known.
+pub fn know(world: &mut World, row: BlockRow, counted: Counted) {
+    let hash = row.hash;
+    let entity = world.spawn((row, counted)).id();
+    if let Some(surplus) = world.resource_mut::<BlockIndex>().insert(hash, entity) {
+        world.despawn(surplus);
+    }
 }
 
 fn hear(world: &mut World, hash: Hash256, state: BlockState) {
-    let Some(entity) = find(world, hash) else { return };
+    let Some(entity) = world.resource::<BlockIndex>().get(&hash) else { return };
     let Some(mut row) = world.get_mut::<BlockRow>(entity) else { return };
     if row.state == state {
         return;

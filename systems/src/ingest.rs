@@ -17,6 +17,7 @@ use warppool_components::inbox::{Closed, Command, Now, Opened};
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_components::outbox::{Close, NoticeLevel};
 use warppool_components::settings::Settings;
+use warppool_components::units::Hash256;
 use warppool_components::worker::{WorkerIdentity, WorkerPresence};
 
 /// Takes everything but lines out of the inbox. Connections that are gone stay in the world until `reap`: their
@@ -28,8 +29,10 @@ pub fn ingest(world: &mut World) {
     for opened in std::mem::take(&mut world.resource_mut::<Incoming>().0.opened) {
         open(world, opened);
     }
-    for event in std::mem::take(&mut world.resource_mut::<Incoming>().0.node) {
-        hear_from_node(world, event);
+    let events = std::mem::take(&mut world.resource_mut::<Incoming>().0.node);
+    if !events.is_empty() {
+        events.into_iter().for_each(|event| hear_from_node(world, event));
+        judge_nodes(world);
     }
     for command in std::mem::take(&mut world.resource_mut::<Incoming>().0.commands) {
         obey(world, command);
@@ -105,6 +108,7 @@ fn initial_vardiff(settings: &Settings, now: warppool_components::units::Instant
 fn hear_from_node(world: &mut World, event: NodeEvent) {
     match event {
         NodeEvent::Template(template) => {
+            world.resource_mut::<NodeView>().tip = template.previous_block;
             let mut board = world.resource_mut::<JobBoard>();
             board.template = Some(template);
             board.template_unused = true;
@@ -118,17 +122,31 @@ fn hear_status(world: &mut World, status: NodeStatus) {
     let now = world.resource::<Moment>().0;
     let mut view = world.resource_mut::<NodeView>();
     let changed = view.status.health != status.health;
-    // A node that synchronises again, or is another network's, gives no more work than one that is silent.
-    if matches!(status.health, NodeHealth::Lost | NodeHealth::Syncing | NodeHealth::WrongChain) {
-        view.lost_since.get_or_insert(now.instant);
-    } else {
-        view.lost_since = None;
-        view.released = false;
+    if status.tip != Hash256::ZERO {
+        view.tip = status.tip;
     }
     let kind = PoolEventKind::Health { health: status.health, message: status.message.clone() };
     view.status = Arc::new(status);
     if changed {
         world.resource_mut::<Outgoing>().0.events.push(PoolEvent { at: now.unix, kind });
+    }
+}
+
+/// Whether the nodes give work, after all that they said in this tick.
+fn judge_nodes(world: &mut World) {
+    let now = world.resource::<Moment>().0.instant;
+    let worked_on = world.resource::<JobBoard>().template.as_ref().map(|template| template.previous_block);
+    let mut view = world.resource_mut::<NodeView>();
+    let (health, tip) = (view.status.health, view.tip);
+    // A tip without a template, empty or full: the node is well, and yet there is nothing to mine.
+    view.is_stale = health == NodeHealth::Ready && tip != Hash256::ZERO && worked_on != Some(tip);
+    // A node that synchronises again, or is another network's, gives no more work than one that is silent.
+    let is_lost = matches!(health, NodeHealth::Lost | NodeHealth::Syncing | NodeHealth::WrongChain);
+    if is_lost || view.is_stale {
+        view.lost_since.get_or_insert(now);
+    } else {
+        view.lost_since = None;
+        view.released = false;
     }
 }
 

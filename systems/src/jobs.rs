@@ -58,9 +58,9 @@ fn is_crowded(world: &World) -> bool {
     known.is_some_and(|known| known.len() >= SHARE_HASHES_FOR_NEXT_JOB)
 }
 
-/// With no node to say whether the tip still holds, no fresh work is made of it.
+/// With no node to say whether the tip still holds, or when it is known that it does not, no fresh work is made of it.
 fn may_refresh(view: &NodeView) -> bool {
-    !matches!(view.status.health, NodeHealth::Lost | NodeHealth::WrongChain | NodeHealth::Syncing)
+    !view.is_stale && !matches!(view.status.health, NodeHealth::Lost | NodeHealth::WrongChain | NodeHealth::Syncing)
 }
 
 fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) {

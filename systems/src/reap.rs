@@ -116,5 +116,6 @@ fn next_deadline(world: &World) -> Option<Instant> {
     let refresh = board.template.is_some().then_some(board.refresh_at);
     // A refresh that is overdue waits for the node, not for the clock.
     let refresh = refresh.filter(|at| *at > world.resource::<Moment>().0.instant);
-    [Some(deadlines.sweep_at), Some(deadlines.snapshot_at), deadlines.persist_at, refresh].into_iter().flatten().min()
+    let always = [deadlines.sweep_at, deadlines.snapshot_at, deadlines.keep_alive_at];
+    always.into_iter().map(Some).chain([deadlines.persist_at, refresh]).flatten().min()
 }

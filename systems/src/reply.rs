@@ -7,13 +7,15 @@
 use crate::jobs;
 use crate::payees::Payees;
 use crate::resources::{
-    Incoming, JobBoard, LineReply, LiveShares, Moment, NodeView, Outgoing, Owed, Policy, PoolTotals, Replies,
+    Deadlines, Incoming, JobBoard, LineReply, LiveShares, Moment, NodeView, Outgoing, Owed, Policy, PoolTotals, Replies,
 };
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
+use std::time::Duration;
 use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
 use warppool_components::inbox::SharedBytes;
 use warppool_components::job::{Job, JobPayouts};
+use warppool_components::limits::KEEP_ALIVE_SECONDS;
 use warppool_components::outbox::{Body, Outbox, Write};
 use warppool_components::settings::PayoutSettings;
 use warppool_components::share::ShareVerdict;
@@ -85,6 +87,7 @@ pub fn send(
     payees: Res<Payees>,
     board: Res<JobBoard>,
     node: Res<NodeView>,
+    mut deadlines: ResMut<Deadlines>,
     mut owed: ResMut<Owed>,
     mut totals: ResMut<PoolTotals>,
     mut outgoing: ResMut<Outgoing>,
@@ -92,9 +95,14 @@ pub fn send(
     mut jobs: Query<(&Job, &mut JobPayouts)>,
 ) {
     let broadcast = board.broadcast.is_some();
-    // Once miners were released, the work that is left belongs to a tip of long ago.
-    let latest = board.latest().filter(|_| !node.released).and_then(|entity| jobs.get_mut(entity).ok());
-    let order = if broadcast { everybody(&receivers) } else { std::mem::take(&mut owed.0) };
+    let keep_alive = !broadcast && moment.0.instant >= deadlines.keep_alive_at;
+    if broadcast || keep_alive {
+        deadlines.keep_alive_at = moment.0.instant + Duration::from_secs(KEEP_ALIVE_SECONDS);
+    }
+    // Once miners were released, or a newer tip is known, the work that is left is of no use.
+    let is_of_use = !node.released && !node.is_stale;
+    let latest = board.latest().filter(|_| is_of_use).and_then(|entity| jobs.get_mut(entity).ok());
+    let order = if broadcast || keep_alive { everybody(&receivers) } else { std::mem::take(&mut owed.0) };
     owed.0.clear();
     let mut sending = Sending {
         now: moment.0.instant,
@@ -102,6 +110,7 @@ pub fn send(
         payees: &payees,
         latest: latest.map(|(job, payouts)| (job, payouts.into_inner())),
         broadcast,
+        keep_alive,
         notify_bytes: 0,
     };
     for entity in order {
@@ -147,6 +156,7 @@ struct Sending<'a> {
     payees: &'a Payees,
     latest: Option<(&'a Job, &'a mut JobPayouts)>,
     broadcast: bool,
+    keep_alive: bool,
     notify_bytes: u64,
 }
 
@@ -164,6 +174,9 @@ impl Sending<'_> {
         if vardiff.unsent && (gets_job || harder) {
             emit::set_difficulty(&mut outbox.bytes, vardiff.announced);
             vardiff.unsent = false;
+        } else if self.keep_alive && channel.ready && !gets_job {
+            // What it was told last, which every firmware knows how to hear twice.
+            emit::set_difficulty(&mut outbox.bytes, if vardiff.unsent { vardiff.in_force } else { vardiff.announced });
         }
         push_own(outbox, start, channel.key);
         let job = self.latest.as_ref().map(|(job, _)| job.id).filter(|_| gets_job);

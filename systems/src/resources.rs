@@ -9,6 +9,7 @@ use warppool_components::block::BlockState;
 use warppool_components::connection::ConnectionKey;
 use warppool_components::inbox::{Inbox, MinerMessage, Now};
 use warppool_components::job::{JobId, TipNumber};
+use warppool_components::limits::BLOCKS_KNOWN_MAX;
 use warppool_components::node::NodeStatus;
 use warppool_components::outbox::{Notice, NoticeLevel, Outbox};
 use warppool_components::record::ShareRow;
@@ -283,8 +284,48 @@ pub struct NodeView {
     pub status: Arc<NodeStatus>,
     /// Since when no node gives work, by the monotonic clock.
     pub lost_since: Option<Instant>,
+    /// The tip, by whatever told of it last, a template or a status.
+    pub tip: Hash256,
+    /// The tip is another one than that of the latest template: what miners have is known to be stale.
+    pub is_stale: bool,
     /// Miners were released because of it.
     pub released: bool,
+}
+
+/// Found blocks that are known, by their hash. Bounded: the one that was found first is let go, and what becomes of it
+/// then is looked up at the next start.
+#[derive(Resource, Debug, Default)]
+pub struct BlockIndex {
+    /// Only for look-ups: its order is not ours.
+    by_hash: HashMap<Hash256, Entity>,
+    /// In the order in which they were found.
+    order: VecDeque<Hash256>,
+}
+
+impl BlockIndex {
+    /// The entity of a block.
+    pub fn get(&self, hash: &Hash256) -> Option<Entity> {
+        self.by_hash.get(hash).copied()
+    }
+
+    /// Enters a block that was found after all others; the entity of the one that has to go for it.
+    pub fn insert(&mut self, hash: Hash256, entity: Entity) -> Option<Entity> {
+        if self.by_hash.insert(hash, entity).is_none() {
+            self.order.push_back(hash);
+        }
+        let surplus = self.order.len() > BLOCKS_KNOWN_MAX;
+        surplus.then(|| self.order.pop_front()).flatten().and_then(|oldest| self.by_hash.remove(&oldest))
+    }
+
+    /// How many are known.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
 }
 
 /// News of blocks that waits for `block`.
@@ -307,6 +348,8 @@ pub struct Deadlines {
     pub sweep_at: Instant,
     /// Take a snapshot.
     pub snapshot_at: Instant,
+    /// Say something to every miner, so that none takes the pool for dead.
+    pub keep_alive_at: Instant,
     /// Tell the store; `None` while there is nothing to tell.
     pub persist_at: Option<Instant>,
 }

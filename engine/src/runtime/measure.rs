@@ -51,11 +51,11 @@ impl Measures {
         }
     }
 
-    /// The job of a new tip, taken from the node at `received_at`, was with the kernel for the first miner soon after
+    /// The job of a new tip, whose name reached the pool at `heard_at`, was with the kernel for the first miner soon after
     /// `ticked_at` and for the last at `sent_at`.
-    pub(super) fn tip(&mut self, received_at: Instant, ticked_at: Instant, sent_at: Instant) {
-        self.tip_to_first.count(&SECONDS, ticked_at.since(received_at).as_secs_f64());
-        self.tip_to_last.count(&SECONDS, sent_at.since(received_at).as_secs_f64());
+    pub(super) fn tip(&mut self, heard_at: Instant, ticked_at: Instant, sent_at: Instant) {
+        self.tip_to_first.count(&SECONDS, ticked_at.since(heard_at).as_secs_f64());
+        self.tip_to_last.count(&SECONDS, sent_at.since(heard_at).as_secs_f64());
     }
 
     /// All of it.

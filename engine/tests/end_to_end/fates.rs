@@ -1,6 +1,6 @@
 //! What becomes of a found block when node, pool or chain go wrong: it is never lost, and what is said of it is true.
 
-use crate::harness::{Events, Pool, RawMiner, Site, address, node_with, until};
+use crate::harness::{Events, Pool, RawMiner, Site, address, builds_on, node_with, until};
 use serde_json::Value;
 use std::time::Duration;
 use warppool_simnode::{Failure, Faults, SimNode, SimNodeOptions};
@@ -73,6 +73,96 @@ fn an_end_while_the_node_hangs_is_clean_and_the_block_is_submitted_at_the_next_s
     assert!(has(&node, &hash));
 }
 
+/// Each answer that the node may give to a block that it takes.
+#[test]
+fn defect_17_and_34_a_block_that_the_node_took_is_accepted_whatever_it_says() {
+    let (node, _directory) = node_with(easy);
+    let pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let says = |text: &str| Faults { submit_answer: Some(text.to_owned()), ..Faults::default() };
+    let table = [
+        ("null", Faults::default()),
+        ("inconclusive", says("inconclusive")),
+        ("duplicate-inconclusive", says("duplicate-inconclusive")),
+        ("duplicate", says("duplicate")),
+        ("no answer, but a broken connection", failing(Failure::DropAnswer)),
+    ];
+    for (place, (name, faults)) in table.into_iter().enumerate() {
+        let tip = node.tip();
+        let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+        node.set_faults(faults);
+        let hash = miner.submit_block(&job);
+        state_of(&pool, &hash, "accepted");
+        assert!(has(&node, &hash), "{name}");
+        node.set_faults(Faults::default());
+        pool.json_when("/api/overview", |_| pool.metric("warppool_blocks_found_total") == (place + 1) as f64);
+    }
+}
+
+/// Each way in which a node may fail to take a block at first.
+#[test]
+fn defect_17_a_block_that_the_node_did_not_take_is_pending_until_it_does() {
+    let (node, _directory) = node_with(easy);
+    let pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let loading = Failure::RpcError { code: -28, message: "Loading block index...".to_owned() };
+    let ignoring =
+        |text: &str| Faults { submit_ignored: true, submit_answer: Some(text.to_owned()), ..Faults::default() };
+    let table = [
+        ("inconclusive", ignoring("inconclusive")),
+        ("prev-blk-not-found", ignoring("prev-blk-not-found")),
+        ("time-too-new", ignoring("time-too-new")),
+        ("401", failing(Failure::HttpStatus(401))),
+        ("503", failing(Failure::HttpStatus(503))),
+        ("a reset", failing(Failure::DropConnection)),
+        ("loading", failing(loading)),
+    ];
+    for (place, (name, faults)) in table.into_iter().enumerate() {
+        let tip = node.tip();
+        let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+        node.set_faults(faults);
+        let asked = node.calls("submitblock");
+        let hash = miner.submit_block(&job);
+        until(name, || (node.calls("submitblock") >= asked + 2).then_some(()));
+        state_of(&pool, &hash, "pending");
+        assert_eq!(pool.metric("warppool_blocks_found_total"), place as f64, "{name}");
+        node.set_faults(Faults::default());
+        state_of(&pool, &hash, "accepted");
+        assert!(has(&node, &hash), "{name}");
+        pool.json_when("/api/overview", |_| pool.metric("warppool_blocks_found_total") == (place + 1) as f64);
+    }
+}
+
+#[test]
+fn a_block_that_is_found_while_the_cookie_changes_is_submitted_with_the_new_one() {
+    let (node, _directory) = node_with(easy);
+    // So that nobody but the block asks anything meanwhile.
+    let pool = Pool::start(&Site::new(&node).with("node.poll_interval_ms", "60000"));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let job = miner.job();
+    node.stop_rpc();
+    node.start_rpc().unwrap();
+    let hash = miner.submit_block(&job);
+    state_of(&pool, &hash, "accepted");
+    assert!(has(&node, &hash));
+}
+
+/// A real `inconclusive`: the block is valid, but somebody else's of the same height came first.
+#[test]
+fn defect_17_a_block_beside_the_chain_is_orphaned_and_not_rejected() {
+    let (node, _directory) = node_with(easy);
+    let pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let old = miner.job();
+    node.mine_external_block();
+    let tip = node.tip();
+    miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+    let hash = miner.submit_block(&old);
+    state_of(&pool, &hash, "orphaned");
+    assert_eq!(pool.metric("warppool_blocks_found_total"), 0.0);
+    assert!(!has(&node, &hash));
+}
+
 #[test]
 fn an_answer_that_is_lost_is_asked_for_again() {
     let (node, _directory) = node_with(easy);
@@ -119,14 +209,9 @@ fn a_block_is_followed_through_confirmations_and_a_reorganisation() {
     state_of(&pool, &hash, "orphaned");
     // What the miner works on follows the chain too.
     let tip = node.tip();
-    let job = miner.wait_for("mining.notify", |job| tip.starts_with(&last_word(job)));
+    let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
     miner.submit_good(&job);
     assert_eq!(pool.metric("warppool_blocks_found_total"), 1.0, "it was found all the same");
-}
-
-/// The previous block's last word on the wire, which is its first in display order.
-fn last_word(job: &Value) -> String {
-    job[1].as_str().unwrap()[56..].to_owned()
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Nodes that are down, slow, wrong or changed their password.
 
 use crate::fake_node::FakeNode;
-use crate::harness::{Pool, RawMiner, Site, address, node, node_with, until};
+use crate::harness::{Pool, RawMiner, Site, address, builds_on, node, node_with, until};
 use serde_json::Value;
 use std::time::Duration;
-use warppool_simnode::Faults;
+use warppool_simnode::{Failure, Faults};
 
 fn readiness(pool: &Pool) -> (u16, Value) {
     let (status, text) = pool.get("/readyz");
@@ -119,4 +119,141 @@ fn defect_24_a_node_that_is_not_synchronised_or_of_another_chain_gives_no_work()
             miner.submit_good(&job);
         }
     }
+}
+
+#[test]
+fn a_node_with_another_genesis_block_gives_no_work() {
+    let (node, _directory) = node();
+    let block_hashes = [(0, "00".repeat(31) + "07")].into();
+    node.set_faults(Faults { block_hashes, ..Faults::default() });
+    let mut pool = Pool::start(&Site::new(&node));
+    pool.wait_for_log(&["says that it is on regtest, but its block 0 is"]);
+    until("not ready", || (readiness(&pool).0 == 503).then_some(()));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    assert_eq!(pool.json("/api/jobs/current")["job"], Value::Null);
+    node.set_faults(Faults::default());
+    let job = miner.job();
+    miner.submit_good(&job);
+}
+
+/// The node is well and has a new tip, but no template, and empty jobs are switched off.
+#[test]
+fn defect_13_miners_are_released_when_there_is_no_work_on_a_known_tip() {
+    let (node, _directory) = node();
+    let site = Site::new(&node).with("node.node_loss_disconnect_secs", "1").with("node.empty_job_on_new_tip", "false");
+    let mut pool = Pool::start(&site);
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let job = miner.job();
+    miner.submit_good(&job);
+    let fail = [("getblocktemplate".to_owned(), Failure::RpcError { code: -1, message: "out of order".to_owned() })];
+    node.set_faults(Faults { fail: fail.into(), ..Faults::default() });
+    node.mine_external_block();
+    miner.wait_for_end();
+    pool.wait_for_log(&["no node has given work", "released"]);
+    node.set_faults(Faults::default());
+    let tip = node.tip();
+    let mut miner = until("work on the tip", || {
+        let mut miner = RawMiner::join(pool.miners, &address(1));
+        until("a job or the end", || Some(miner.read())).map(|_| miner)
+    });
+    let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+    miner.submit_good(&job);
+}
+
+/// Templates go bad while the pool runs: the tip is still worked on, without transactions.
+#[test]
+fn a_node_that_begins_to_lie_about_its_transactions_is_mined_on_without_them() {
+    let (node, _directory) = node();
+    let mut pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    miner.wait_for("mining.notify", crate::harness::has_transactions);
+    node.set_faults(Faults { wrong_commitment: true, ..Faults::default() });
+    node.mine_external_block();
+    let tip = node.tip();
+    let empty = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+    assert!(!crate::harness::has_transactions(&empty));
+    miner.submit_good(&empty);
+    pool.wait_for_log(&["No new template", "default_witness_commitment"]);
+    node.set_faults(Faults::default());
+    miner.wait_for("mining.notify", |job| builds_on(job, &tip) && crate::harness::has_transactions(job));
+}
+
+/// Two nodes of two chains: the higher one is followed, the other one named.
+#[test]
+fn of_two_nodes_the_higher_is_followed_and_one_that_is_stuck_is_named() {
+    let (stuck, _first) = node();
+    let (moving, _second) =
+        node_with(|options| (options.bits, options.seed, options.initial_height) = (0x1e00_ffff, 2, 129));
+    let mut pool = Pool::start(&Site::new(&stuck).with_second(&moving));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let tip = stuck.tip();
+    miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+    pool.wait_for_log(&["The nodes disagree about the tip", moving.rpc_url().trim_end_matches('/')]);
+    for _ in 0..2 {
+        moving.mine_external_block();
+    }
+    let tip = moving.tip();
+    let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+    assert_eq!(job[8], true);
+    miner.submit_good(&job);
+    pool.wait_for_log(&[
+        "The nodes disagree about the tip",
+        &format!("{} is at", stuck.rpc_url().trim_end_matches('/')),
+    ]);
+    // And when the one that was followed dies, the other one's work is better than none.
+    moving.stop_rpc();
+    let tip = stuck.tip();
+    let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+    miner.submit_good(&job);
+}
+
+#[test]
+fn reorganisations_of_one_to_six_blocks_are_followed_at_once() {
+    let (node, _directory) = node();
+    let pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let mut old = miner.job();
+    for depth in 1..=6 {
+        node.reorganise(depth);
+        let tip = node.tip();
+        let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+        assert_eq!(job[8], true, "{depth} blocks");
+        miner.submit_good(&job);
+        assert_eq!(miner.submit(&old).unwrap()["error"][0], 21, "{depth} blocks");
+        old = job;
+    }
+}
+
+#[test]
+fn a_node_without_zmq_is_enough() {
+    let (node, _directory) = node_with(|options| (options.bits, options.zmq) = (0x1e00_ffff, false));
+    let pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    miner.job();
+    for _ in 0..3 {
+        node.mine_external_block();
+        let tip = node.tip();
+        let job = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+        miner.submit_good(&job);
+    }
+}
+
+/// The subsidy halves with the block after the new tip, and an empty job is the first that claims it.
+#[test]
+fn an_empty_job_at_a_halving_is_a_block() {
+    let (node, _directory) = node_with(|options| (options.bits, options.initial_height) = (0x207f_ffff, 148));
+    let pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    miner.job();
+    // Neither new requests nor a long poll that waits already bring a template.
+    let held = || ["getblocktemplate".to_owned()].into();
+    node.set_faults(Faults { hold: held(), hold_answer: held(), ..Faults::default() });
+    node.mine_external_block();
+    let tip = node.tip();
+    let empty = miner.wait_for("mining.notify", |job| builds_on(job, &tip));
+    assert!(!crate::harness::has_transactions(&empty));
+    let hash = miner.submit_block(&empty);
+    until("the block is in the chain", || node.blocks().iter().any(|block| block.hash == hash).then_some(()));
+    let block = node.blocks().pop().unwrap();
+    assert_eq!((block.height, block.coinbase_outputs[0].sats), (150, 2_500_000_000));
 }

@@ -34,6 +34,26 @@ fn a_new_tip_reaches_all_first_without_then_with_transactions() {
 }
 
 #[test]
+fn each_new_tip_is_measured_once() {
+    let (node, _directory) = node();
+    let pool = Pool::start(&Site::new(&node));
+    let mut miner = RawMiner::join(pool.miners, &address(1));
+    let mut old = miner.job();
+    let metrics = ["warppool_tip_to_first_notify_seconds", "warppool_tip_to_last_notify_seconds"];
+    let of = |part: &str| metrics.map(|name| pool.metric(&format!("{name}_{part}")));
+    let before = of("count");
+    for _ in 0..5 {
+        node.mine_external_block();
+        old = miner.wait_for("mining.notify", |job| job[1] != old[1]);
+    }
+    // The full templates that follow on the same tip are no new tips.
+    miner.wait_for("mining.notify", has_transactions);
+    pool.json_when("/api/overview", |_| of("count") == before.map(|count| count + 5.0));
+    let [first, last] = of("sum");
+    assert!(first > 0.0 && last >= first, "{first} {last}");
+}
+
+#[test]
 fn without_zmq_a_new_tip_still_arrives() {
     let (node, _directory) = node();
     let pool = Pool::start(&Site::new(&node));

@@ -8,9 +8,12 @@
 //! validated: that is the node's work.
 
 mod credentials;
+#[cfg(test)]
+mod empty_work_tests;
 mod fetch;
 mod follow;
 pub mod merkle;
+mod pins;
 pub mod rpc;
 mod secret;
 mod source;
@@ -148,6 +151,8 @@ struct Shared {
     nodes: Vec<Node>,
     source: Source,
     follow: FollowList,
+    /// The latest tip that any node spoke of, and when its name was first heard.
+    tip_heard: Mutex<Option<(Hash256, Instant)>>,
     /// Found blocks that a node has not been sent once, counted for each node.
     unsent: AtomicUsize,
     /// Disconnected when the pool stops.
@@ -173,8 +178,17 @@ impl Shared {
         self.after(node, &effect);
     }
 
+    /// The name of a tip has reached the pool, whoever brought it.
+    fn hear_of_tip(&self, hash: Hash256) {
+        let mut heard = self.tip_heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.is_none_or(|(known, _)| known != hash) {
+            *heard = Some((hash, Instant::now()));
+        }
+    }
+
     /// A node's template, and what follows from it.
     fn template(&self, node: usize, template: Template) {
+        self.hear_of_tip(template.previous_block);
         let effect = self.source.template(node, template);
         if effect.was_late {
             self.nodes[node].orders.forget_latest();
@@ -265,6 +279,7 @@ pub fn start_with_timeouts(
         nodes,
         source,
         follow: FollowList::default(),
+        tip_heard: Mutex::default(),
         unsent: AtomicUsize::new(0),
         stop: stopped,
         threads: Mutex::new(Threads { handles: Vec::new(), alive: Some(alive) }),
@@ -384,6 +399,11 @@ impl NodeHandle {
     /// Follows a block that was accepted in an earlier run.
     pub fn follow(&self, hash: Hash256) {
         self.shared.follow.add(hash, None);
+    }
+
+    /// When the name of the latest tip reached the pool first: by ZMQ, by a poll or with a template.
+    pub fn tip_heard_at(&self) -> Option<Instant> {
+        self.shared.tip_heard.lock().unwrap_or_else(PoisonError::into_inner).map(|(_, at)| at)
     }
 
     /// Asks every node for a template now, or as soon as the request in flight has ended.

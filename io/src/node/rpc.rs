@@ -346,6 +346,16 @@ impl RpcClient {
         Hash256::parse_display(&text).map_err(|source| RpcError::Hash { method, source })
     }
 
+    /// `getblockhash`: the block of the best chain at `height`. A node that is not so high answers with an error.
+    ///
+    /// # Errors
+    /// Any [`RpcError`].
+    pub fn block_hash(&self, height: u32) -> Result<Hash256, RpcError> {
+        let method = "getblockhash";
+        let text: String = self.small(method, json!([height]))?;
+        Hash256::parse_display(&text).map_err(|source| RpcError::Hash { method, source })
+    }
+
     /// `getblockheader`, verbose. `None` when the node does not know the block.
     ///
     /// # Errors

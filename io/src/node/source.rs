@@ -2,6 +2,7 @@
 //! the pool leaves through the sink, in one order, under one lock. After [`Source::stop`] nothing leaves any more.
 
 use super::now;
+use super::pins::Stranger;
 use super::rpc::{ChainInfo, Latencies};
 use super::status::{Standing, View, ZmqView, status, without_latencies};
 use super::template::Tip;
@@ -64,9 +65,9 @@ impl Source {
         self.lock().stopped = true;
     }
 
-    /// The node has answered about its chain.
-    pub(super) fn answers(&self, node: usize, chain: &ChainInfo) -> Standing {
-        let standing = Standing::of(chain, self.network);
+    /// The node has answered about its chain, and whether one of its blocks is not the network's.
+    pub(super) fn answers(&self, node: usize, chain: &ChainInfo, stranger: Option<Stranger>) -> Standing {
+        let standing = Standing::of(chain, stranger, self.network);
         let found = standing.clone();
         self.change(|inner, now| {
             let view = &mut inner.views[node];

@@ -1,5 +1,6 @@
 //! What is known of each node, and the judgement over all of them in words for the operator. Pure.
 
+use super::pins::Stranger;
 use super::rpc::{ChainInfo, Latencies};
 use super::work::Work;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(super) enum Standing {
     Unknown,
     /// Another network's.
     WrongChain(String),
+    /// One with another block than all nodes of the configured network have.
+    Stranger(Stranger),
     /// In initial block download.
     Syncing { blocks: u32, headers: u32 },
     /// To be worked on.
@@ -25,9 +28,12 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    pub(super) fn of(chain: &ChainInfo, network: Network) -> Self {
+    /// `stranger` says which block of the node is not the network's.
+    pub(super) fn of(chain: &ChainInfo, stranger: Option<Stranger>, network: Network) -> Self {
         if chain.chain != network.chain() {
             Self::WrongChain(chain.chain.clone())
+        } else if let Some(stranger) = stranger {
+            Self::Stranger(stranger)
         } else if chain.initialblockdownload {
             Self::Syncing { blocks: chain.blocks, headers: chain.headers }
         } else {
@@ -98,7 +104,10 @@ pub(super) fn health(views: &[View]) -> NodeHealth {
         NodeHealth::Ready
     } else if views.iter().any(|view| view.up && matches!(view.standing, Standing::Syncing { .. })) {
         NodeHealth::Syncing
-    } else if views.iter().any(|view| view.up && matches!(view.standing, Standing::WrongChain(_))) {
+    } else if views
+        .iter()
+        .any(|view| view.up && matches!(view.standing, Standing::WrongChain(_) | Standing::Stranger(_)))
+    {
         NodeHealth::WrongChain
     } else if views.iter().all(|view| view.tried) {
         NodeHealth::Lost
@@ -171,6 +180,11 @@ fn complaints(view: &View, network: Network) -> Vec<String> {
             network.name(),
             network.chain()
         )),
+        Standing::Stranger(Stranger { height, found, expected }) => sentences.push(format!(
+            "{name} says that it is on {}, but its block {height} is {found} and not {expected}: it follows another \
+             chain, no work from it.",
+            network.name()
+        )),
         Standing::Syncing { blocks, headers } => sentences.push(format!(
             "{name} is in initial block download (block {blocks} of {headers}): no work until it has finished.{}",
             if network == Network::Regtest { " On regtest a single new block ends it." } else { "" }
@@ -191,9 +205,41 @@ fn complaints(view: &View, network: Network) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::template::Tip;
 
     fn view(up: bool, standing: Standing) -> View {
         View { name: "node".to_owned(), tried: true, up, standing, error: "refused".to_owned(), ..View::default() }
+    }
+
+    fn stranger() -> Stranger {
+        Stranger { height: 7, found: Hash256::ZERO, expected: Hash256::from_internal([1; 32]) }
+    }
+
+    fn tip_of_age(seconds: u64, now: UnixTime) -> Work {
+        let mut work = Work::new(Network::Mainnet, true, 1);
+        let _ = work.set_usable(0, true, now);
+        let time = UnixTime::from_seconds(now.seconds() - seconds);
+        let hash = Hash256::from_internal([3; 32]);
+        let _ = work.tip(0, Tip { hash, height: 900_000, bits: 0x1702_4321, time, median_time: time }, now);
+        work
+    }
+
+    #[test]
+    fn a_node_whose_tip_does_not_move_is_told_of() {
+        let now = UnixTime::from_seconds(2_000_000_000);
+        let views = [view(true, Standing::Ready)];
+        for (seconds, warns) in [(60, false), (TIP_AGE_SUSPICIOUS_SECONDS, false), (3 * 3600 + 1, true)] {
+            let message = message(&views, &tip_of_age(seconds, now), Network::Mainnet, now);
+            assert_eq!(message.contains("over 3 h old"), warns, "{seconds}: {message}");
+        }
+        let on_regtest = message(&views, &tip_of_age(86_400, now), Network::Regtest, now);
+        assert_eq!(on_regtest, "", "there a tip may be as old as it likes");
+    }
+
+    #[test]
+    fn a_stranger_is_named_with_the_block_that_gives_it_away() {
+        let text = complaints(&view(true, Standing::Stranger(stranger())), Network::Mainnet).join(" ");
+        assert!(text.contains("says that it is on mainnet") && text.contains("block 7"), "{text}");
     }
 
     #[test]
@@ -208,6 +254,7 @@ mod tests {
             (vec![view(true, syncing.clone())], NodeHealth::Syncing),
             (vec![view(true, wrong.clone()), view(false, Standing::Unknown)], NodeHealth::WrongChain),
             (vec![view(true, wrong), view(true, syncing)], NodeHealth::Syncing),
+            (vec![view(true, Standing::Stranger(stranger()))], NodeHealth::WrongChain),
             (vec![view(false, Standing::Unknown), view(true, Standing::Ready)], NodeHealth::Ready),
         ];
         for (views, expected) in table {

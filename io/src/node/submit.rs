@@ -7,6 +7,7 @@
 
 use super::rpc::{RpcError, SubmitRequest};
 use super::{Shared, Wake};
+use crate::failpoint;
 use crossbeam::channel::{Receiver, select};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -22,8 +23,9 @@ pub(super) const THREADS_PER_NODE: usize = 2;
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// A node that was asked so often in vain no longer holds up the verdict of the others.
-const ATTEMPTS_BEFORE_VERDICT: u32 = 3;
+/// A node that was asked so often in vain, some five minutes, no longer holds up the verdict of the others: time enough for
+/// one that restarts. A block that is called rejected is forgotten by the store.
+const ATTEMPTS_BEFORE_VERDICT: u32 = 60;
 
 /// Refusals of Bitcoin Core that pass by themselves: it has not got the block before (again), as after a crash that cost
 /// it its latest blocks, or its clock is behind ours.
@@ -77,6 +79,8 @@ pub(super) struct Submission {
     hash: Hash256,
     block: Block,
     request: OnceLock<SubmitRequest>,
+    /// When the engine handed it over.
+    handed_at: Instant,
     /// Answers by node, and the state that was told last.
     outcome: Mutex<(Vec<Answer>, BlockState)>,
 }
@@ -84,7 +88,7 @@ pub(super) struct Submission {
 impl Submission {
     fn new(hash: Hash256, block: Block, nodes: usize) -> Self {
         let outcome = Mutex::new((vec![Answer::Waiting(0); nodes], BlockState::Pending));
-        Self { hash, block, request: OnceLock::new(), outcome }
+        Self { hash, block, request: OnceLock::new(), handed_at: Instant::now(), outcome }
     }
 
     /// Made by the first thread that needs it, so that the engine's thread does not.
@@ -136,6 +140,9 @@ fn enqueue(shared: &Shared, hash: Hash256, block: Block) {
             );
             shared.unsent.fetch_sub(1, Ordering::AcqRel);
             conclude(shared, &submission, index, Answer::Waiting(ATTEMPTS_BEFORE_VERDICT));
+        }
+        if index + 1 < shared.nodes.len() {
+            failpoint::reached("block.handed-to-one");
         }
     }
 }
@@ -196,7 +203,15 @@ fn attempt(shared: &Shared, node: usize, submission: &Submission, attempts: u32)
         return None;
     }
     let rpc = &shared.nodes[node].rpc;
-    let answer = match rpc.submit_block(submission.request()) {
+    let request = submission.request();
+    failpoint::reached("submit.send");
+    if attempts == 0 {
+        let microseconds = submission.handed_at.elapsed().as_micros();
+        tracing::debug!(block = %submission.hash, node = rpc.address(), microseconds, "sending the block");
+    }
+    let outcome = rpc.submit_block(request);
+    failpoint::reached("submit.answered");
+    let answer = match outcome {
         Ok(None) => Some(Answer::Accepted),
         Ok(Some(text)) => match text.as_str() {
             "duplicate" => Some(Answer::Accepted),
@@ -267,13 +282,13 @@ mod tests {
             (vec![Waiting(0), Waiting(0)], BlockState::Pending),
             (vec![refused(), Waiting(0)], BlockState::Pending),
             (vec![refused(), Accepted], BlockState::Accepted),
-            (vec![Waiting(9), Accepted], BlockState::Accepted),
+            (vec![Waiting(99), Accepted], BlockState::Accepted),
             (vec![refused(), refused()], rejected()),
-            (vec![refused(), Waiting(2)], BlockState::Pending),
-            (vec![refused(), Waiting(3)], rejected()),
+            (vec![refused(), Waiting(ATTEMPTS_BEFORE_VERDICT - 1)], BlockState::Pending),
+            (vec![refused(), Waiting(ATTEMPTS_BEFORE_VERDICT)], rejected()),
             (vec![Beside, refused()], BlockState::Orphaned),
             (vec![Beside, Waiting(1)], BlockState::Pending),
-            (vec![Waiting(9)], BlockState::Pending),
+            (vec![Waiting(99)], BlockState::Pending),
         ];
         for (answers, expected) in table {
             assert_eq!(verdict(&answers), expected, "{answers:?}");

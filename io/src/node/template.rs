@@ -25,6 +25,9 @@ const RETARGET_INTERVAL: u32 = 2016;
 /// Rules that our blocks heed, of those that a node may mark with `!` as "do not mine without knowing this".
 const KNOWN_RULES: [&str; 4] = ["csv", "segwit", "taproot", "signet"];
 
+/// The script that everything satisfies, as the hexadecimal digits of `signet_challenge`.
+const OP_TRUE_HEX: &str = "51";
+
 /// Weight of a block that consensus allows.
 const BLOCK_WEIGHT_MAX: u64 = 4_000_000;
 
@@ -97,6 +100,12 @@ pub enum TemplateError {
     /// The node demands a rule that this version of the pool does not know.
     #[error("the template demands the rule {0}, which this version of the pool does not know")]
     UnknownRule(String),
+    /// Blocks of this signet must be signed, which the pool cannot do (BIP325).
+    #[error(
+        "blocks of this signet must satisfy its challenge {0}, which needs a signature that the pool cannot make: only \
+         a signet of one's own with the challenge 51 (OP_TRUE) can be mined"
+    )]
+    SignetChallenge(String),
     /// Its time is before the earliest that consensus allows.
     #[error("the template's curtime {current} is before its mintime {min}")]
     Time {
@@ -131,6 +140,8 @@ pub struct RawTemplate<'a> {
     height: u32,
     #[serde(borrow, default)]
     default_witness_commitment: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    signet_challenge: Option<Cow<'a, str>>,
 }
 
 /// One transaction of a template. `hash` is the wtxid.
@@ -180,6 +191,7 @@ impl RawTemplate<'_> {
         hasher: &LevelHasher,
     ) -> Result<CheckedTemplate, TemplateError> {
         self.check_rules()?;
+        self.check_challenge(network)?;
         let (bits, network_target) = self.check_target()?;
         let fees = self.check_value(network)?;
         let weight = self.check_size()?;
@@ -216,6 +228,15 @@ impl RawTemplate<'_> {
             Some(rule) => Err(TemplateError::UnknownRule(rule.to_owned())),
             None => Ok(()),
         }
+    }
+
+    /// On signet a block without a solution is valid under a challenge that is trivially true, and under no other.
+    fn check_challenge(&self, network: Network) -> Result<(), TemplateError> {
+        let challenge = self.signet_challenge.as_deref().unwrap_or("that it does not name");
+        if network == Network::Signet && challenge != OP_TRUE_HEX {
+            return Err(TemplateError::SignetChallenge(challenge.chars().take(200).collect()));
+        }
+        Ok(())
     }
 
     fn check_target(&self) -> Result<(u32, Target), TemplateError> {

@@ -3,7 +3,8 @@
 //! It asks for the best block every `poll_interval`, and at once when ZMQ, or a block of our own, says that there
 //! is one. It never asks for templates: those may take half a minute, and a tip is not to wait behind one.
 
-use super::rpc::RpcError;
+use super::pins::{Stranger, pins};
+use super::rpc::{ChainInfo, RpcError};
 use super::status::Standing;
 use super::zmq::{Notification, Subscription};
 use super::{Shared, Wake};
@@ -27,6 +28,8 @@ struct Watcher<'a> {
     /// The last attempt was answered.
     connected: bool,
     standing: Standing,
+    /// Pinned blocks that the node was found to have since it was last gone.
+    pins_seen: usize,
     chain_checked_at: Option<Instant>,
     /// When the node was last not there at all.
     gone_at: Option<Instant>,
@@ -43,6 +46,7 @@ pub(super) fn run(shared: &Shared, node: usize, wakes: &Receiver<Wake>) {
         node,
         connected: false,
         standing: Standing::Unknown,
+        pins_seen: 0,
         chain_checked_at: None,
         gone_at: None,
         last_best: None,
@@ -117,11 +121,13 @@ impl Watcher<'_> {
                 if Some(best) == known {
                     return Ok(false);
                 }
+                self.shared.hear_of_tip(best);
                 // The template is asked for already while the header is on its way.
                 self.shared.nodes[self.node].orders.want_tip(best);
                 self.rpc().block_header(&best)?.ok_or(RpcError::Empty { method: "getblockheader" })?
             }
         };
+        self.shared.hear_of_tip(header.tip.hash);
         self.last_best = Some(header.tip.hash);
         self.shared.nodes[self.node].orders.want_tip(header.tip.hash);
         self.shared.tip(self.node, header.tip, known);
@@ -149,9 +155,27 @@ impl Watcher<'_> {
     fn check_chain(&mut self) -> Result<(), RpcError> {
         let chain = self.rpc().chain_info()?;
         self.chain_checked_at = Some(Instant::now());
-        self.standing = self.shared.source.answers(self.node, &chain);
+        let stranger = self.check_pins(&chain)?;
+        self.standing = self.shared.source.answers(self.node, &chain, stranger);
         self.shared.nodes[self.node].orders.set_usable(self.standing == Standing::Ready);
         Ok(())
+    }
+
+    /// Asks for the pinned blocks that the node has reached and was not asked for since it was last gone; the first
+    /// that is another one.
+    fn check_pins(&mut self, chain: &ChainInfo) -> Result<Option<Stranger>, RpcError> {
+        if chain.chain != self.shared.network.chain() {
+            return Ok(None);
+        }
+        let pins = pins(self.shared.network);
+        while let Some(pin) = pins.get(self.pins_seen).filter(|pin| pin.height <= chain.blocks) {
+            let (found, expected) = (self.rpc().block_hash(pin.height)?, pin.hash());
+            if found != expected {
+                return Ok(Some(Stranger { height: pin.height, found, expected }));
+            }
+            self.pins_seen += 1;
+        }
+        Ok(None)
     }
 
     /// What is good to know but nothing depends on: a node that does not tell is no worse.
@@ -190,6 +214,8 @@ impl Watcher<'_> {
         (self.last_best, self.unannounced) = (None, None);
         if gone {
             self.standing = Standing::Unknown;
+            // Another node may stand there when one answers again.
+            self.pins_seen = 0;
             self.shared.nodes[self.node].orders.set_usable(false);
         }
         self.shared.source.down(self.node, error.to_string(), gone);
@@ -210,6 +236,7 @@ pub(super) fn listen(shared: &Shared, node: usize, subscription: Subscription) {
         || !shared.is_stopping(),
         |notification| match notification {
             Notification::Block(hash) => {
+                shared.hear_of_tip(hash);
                 wake(Wake::Block(hash));
                 shared.zmq(node, |zmq| (zmq.connected, zmq.silent, zmq.heard) = (true, false, Some(hash)));
             }

@@ -20,10 +20,11 @@ use super::shared::Shared;
 use super::tables::{
     self, COMMIT_SEQUENCE, META, POOL_TOTALS, SETTINGS, SHARES, SHARES_DROPPED, WORKER_ID_MAX, WORKERS,
 };
+use crate::failpoint;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use std::sync::Arc;
 use std::time::Instant;
-use warppool_components::record::ShareRow;
+use warppool_components::record::{BlockRow, ShareRow};
 
 /// Holds what is not durable yet and makes it so.
 pub(super) struct Committer {
@@ -157,6 +158,7 @@ impl Committer {
     fn commit(&mut self, part: Pending) -> Result<(), StoreError> {
         let started = Instant::now();
         let part = self.in_doubt.insert(part);
+        pass(&part.blocks, "journal.write", "outcome.write");
         let database = self.shared.database()?;
         let mut transaction = database.begin_write()?;
         transaction.set_quick_repair(true);
@@ -168,7 +170,9 @@ impl Committer {
         write_settings(&transaction, part)?;
         let worker_id_max = self.worker_id_max.max(largest_worker_id(part));
         write_meta(&transaction, sequence, worker_id_max, part)?;
+        pass(&part.blocks, "journal.sync", "outcome.sync");
         transaction.commit()?;
+        pass(&part.blocks, "journal.synced", "outcome.synced");
         self.settle(sequence, worker_id_max, written);
         self.shared.histogram.record(started.elapsed());
         Ok(())
@@ -193,6 +197,14 @@ impl Committer {
         self.worker_id_max = restore::read_worker_id_max(database)?;
         let meta = database.begin_read()?.open_table(META)?;
         meta_number(&meta, COMMIT_SEQUENCE)
+    }
+}
+
+/// Comes by one of two failpoints when a commit has a found block in it: the first when this is the block's first row,
+/// which brings its bytes, the second when it tells what became of it.
+fn pass(rows: &[BlockRow], journal: &'static str, outcome: &'static str) {
+    if let Some(row) = rows.first() {
+        failpoint::reached(if row.raw.is_some() { journal } else { outcome });
     }
 }
 

@@ -41,6 +41,12 @@ pub(crate) struct Script {
     pub(crate) holds_templates: bool,
     pub(crate) gives_longpoll_id: bool,
     pub(crate) breaks_commitment: bool,
+    /// Field `signet_challenge` of templates.
+    pub(crate) challenge: Option<&'static str>,
+    /// The genesis block; the network's own when absent.
+    pub(crate) genesis: Option<Hash256>,
+    /// Templates are answered with an error.
+    pub(crate) fails_templates: bool,
     pub(crate) templates_in_flight: usize,
     pub(crate) templates_in_flight_max: usize,
     /// All calls: method and parameters.
@@ -96,6 +102,9 @@ impl FakeNode {
             holds_templates: false,
             gives_longpoll_id: false,
             breaks_commitment: false,
+            challenge: None,
+            genesis: None,
+            fails_templates: false,
             templates_in_flight: 0,
             templates_in_flight_max: 0,
             calls: Vec::new(),
@@ -203,6 +212,7 @@ impl Shared {
             "getnetworkinfo" => ok(json!({ "version": 310_000, "subversion": "/Cardboard:31/" })),
             "getzmqnotifications" => ok(json!([{ "type": "pubhashblock", "address": "tcp://127.0.0.1:1", "hwm": 1 }])),
             "getbestblockhash" => ok(json!(script.tip().to_string())),
+            "getblockhash" => block_hash(&script, parameters[0].as_u64().unwrap()),
             "getblockheader" => header(&script, parameters[0].as_str().unwrap()),
             "submitblock" => {
                 let answer = script.submissions.pop_front().unwrap_or(Submitted::Result(Value::Null));
@@ -243,6 +253,9 @@ impl Shared {
         self.wait_while(|script| seen.is_some_and(|id| id == longpoll_id(script)) || script.holds_templates);
         let mut script = self.script.lock().unwrap();
         script.templates_in_flight -= 1;
+        if script.fails_templates {
+            return Reply::Json(500, json!({ "result": null, "error": { "code": -1, "message": "out of order" } }));
+        }
         ok(template(&script))
     }
 
@@ -272,10 +285,26 @@ fn template(script: &Script) -> Value {
     template["previousblockhash"] = json!(script.tip().to_string());
     template["height"] = json!(script.height() + 1);
     template["longpollid"] = if script.gives_longpoll_id { json!(longpoll_id(script)) } else { Value::Null };
+    if let Some(challenge) = script.challenge {
+        template["signet_challenge"] = json!(challenge);
+    }
     if script.breaks_commitment {
         template["default_witness_commitment"] = json!("6a24aa21a9ed".to_owned() + &"00".repeat(32));
     }
     template
+}
+
+fn block_hash(script: &Script, height: u64) -> Reply {
+    let genesis = match script.chain {
+        "main" => "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
+        "signet" => "00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6",
+        _ => "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
+    };
+    match (height, script.genesis) {
+        (0, Some(other)) => ok(json!(other.to_string())),
+        (0, None) => ok(json!(genesis)),
+        _ => ok(json!(hash((height % 251) as u8).to_string())),
+    }
 }
 
 fn header(script: &Script, name: &str) -> Reply {

@@ -294,6 +294,39 @@ fn a_node_of_another_network_gives_no_work() {
 }
 
 #[test]
+fn a_node_with_another_genesis_block_gives_no_work_until_it_is_replaced() {
+    let node = FakeNode::start_at(address_of_its_own());
+    node.with(|script| script.genesis = Some(hash(77)));
+    let (address, endpoint) = (node.address, endpoint(&node));
+    let pool = Pool::start(options(vec![endpoint]));
+    let status = pool.status("another chain", |status| status.health == NodeHealth::WrongChain);
+    assert!(status.message.contains("block 0") && status.message.contains(&hash(77).to_string()), "{}", status.message);
+    node.wait("several polls", |script| script.count("getblockhash") > 3);
+    node.with(|script| assert_eq!(script.count("getblocktemplate"), 0));
+    node.with(|script| script.genesis = None);
+    pool.expect_template(TemplateKind::Full, 1);
+    let asked = node.with(|script| script.count("getblockhash"));
+    node.wait("several polls", |script| script.count("getbestblockhash") > 20);
+    node.with(|script| assert_eq!(script.count("getblockhash"), asked, "asked once until it is gone"));
+    drop(node);
+    pool.status("a lost node", |status| status.health == NodeHealth::Lost);
+    let other = FakeNode::start_at(address);
+    other.with(|script| script.genesis = Some(hash(78)));
+    pool.status("another chain in its place", |status| {
+        status.health == NodeHealth::WrongChain && status.message.contains(&hash(78).to_string())
+    });
+}
+
+#[test]
+fn a_signet_whose_blocks_need_a_signature_gives_no_work() {
+    let node = FakeNode::start();
+    node.with(|script| (script.chain, script.challenge) = ("signet", Some("512103ad5e0edad18cb1f0fc0d28")));
+    let pool = Pool::start(NodeOptions { network: Network::Signet, ..options(vec![endpoint(&node)]) });
+    let status = pool.status("the challenge", |status| status.message.contains("challenge 512103ad5e"));
+    assert_eq!(status.health, NodeHealth::Ready);
+}
+
+#[test]
 fn defect_24_a_node_in_initial_block_download_gives_no_work_until_it_has_finished() {
     let node = FakeNode::start();
     node.with(|script| script.syncing = true);
@@ -311,7 +344,7 @@ fn defect_24_a_node_in_initial_block_download_gives_no_work_until_it_has_finishe
 #[test]
 fn defect_35_signet_is_asked_with_its_rule() {
     let node = FakeNode::start();
-    node.with(|script| script.chain = "signet");
+    node.with(|script| (script.chain, script.challenge) = ("signet", Some("51")));
     let pool = Pool::start(NodeOptions { network: Network::Signet, ..options(vec![endpoint(&node)]) });
     pool.expect_template(TemplateKind::Full, 1);
     node.with(|script| {

@@ -2,9 +2,11 @@
 
 use bitcoin::consensus::deserialize;
 use bitcoin::{Amount, Block, ScriptBuf};
+use std::time::Duration;
 use warppool_components::block::BlockState;
 use warppool_components::event::PoolEventKind;
 use warppool_components::inbox::Command;
+use warppool_components::limits::{BLOCKS_KNOWN_MAX, DIFFICULTY_EPOCHS_MAX};
 use warppool_components::node::NodeEvent;
 use warppool_components::template::Template;
 use warppool_components::units::Sats;
@@ -169,6 +171,53 @@ fn a_block_that_comes_with_the_order_to_stop_is_submitted() {
     assert_eq!(block(&pool, 0).block_hash().to_string(), share.hash);
     assert!(pool.shares.iter().any(|row| row.reject.is_none()), "credited and told to the store");
     assert!(pool.closed(conn).is_some());
+}
+
+/// More changes of difficulty than a channel remembers: what the job's share was worth is forgotten, not that it is a block.
+#[test]
+fn a_block_on_a_job_whose_difficulty_is_forgotten_is_submitted() {
+    let mut pool = pool_with(|template| template);
+    let user = address(1);
+    let conn = pool.join(&user, "x");
+    let first = pool.miner(conn).job().id.clone();
+    for change in 1..=DIFFICULTY_EPOCHS_MAX + 1 {
+        let password = if change % 2 == 0 { "d=1" } else { "d=4" };
+        pool.send(conn, &[&authorize(7, &user, password)]);
+        pool.advance(Duration::from_secs(31));
+        pool.take(conn);
+    }
+    let block = pool.miner(conn).search_job(&first).hit();
+    let (code, _) = pool.submit(conn, &user, &block).expect_err("no longer a share");
+    assert_eq!(code, 21);
+    assert_eq!(pool.blocks.len(), 1);
+    assert_eq!(pool.blocks[0].hash.to_string(), block.hash);
+}
+
+/// On a network where every share is a block the pool does not grow with them; the latest are known.
+#[test]
+fn blocks_that_are_known_are_bounded() {
+    let mut pool = pool_with(|template| template);
+    let user = address(1);
+    let conn = pool.join(&user, "d=1e-9");
+    let shares = pool.miner(conn).search().hits(BLOCKS_KNOWN_MAX + 10);
+    for share in &shares {
+        pool.push_line(conn, &share.line(5, &user));
+        if pool.blocks.len() % 64 == 0 {
+            pool.tick();
+        }
+    }
+    pool.tick();
+    assert_eq!(pool.blocks.len(), shares.len());
+    let (oldest, newest) = (pool.blocks[0].hash, pool.blocks[shares.len() - 1].hash);
+    for (hash, is_known) in [(oldest, false), (newest, true)] {
+        pool.push_node(NodeEvent::Block { hash, state: BlockState::Accepted });
+        pool.tick();
+        let is_told = pool
+            .events
+            .iter()
+            .any(|event| matches!(&event.kind, PoolEventKind::BlockFound { hash: told, .. } if *told == hash));
+        assert_eq!(is_told, is_known);
+    }
 }
 
 /// Who is paid changes by a reload: with the next job for miners that are connected, and not for work they have.

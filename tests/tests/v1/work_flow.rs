@@ -3,9 +3,9 @@
 use std::time::Duration;
 use warppool_components::connection::CloseReason;
 use warppool_components::inbox::Command;
-use warppool_components::node::NodeHealth;
+use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_tests::pool::{Pool, authorize, settings};
-use warppool_tests::work::{self, EASY_BITS, address, with_bits};
+use warppool_tests::work::{self, EASY_BITS, address, tip_hash, with_bits};
 
 const STALE: (u64, &str) = (21, "Stale share: a new block was found");
 
@@ -172,7 +172,9 @@ fn defect_13_miners_are_released_when_the_node_is_lost_and_those_who_come_back_t
     pool.health(NodeHealth::Lost);
     pool.take(conn);
     pool.advance(Duration::from_secs(100));
-    assert_eq!(pool.take(conn), Vec::<String>::new(), "no fresh work of an old tip");
+    let told = pool.take(conn);
+    assert_eq!(told.len(), 2, "a sign of life every 40 s");
+    assert!(told.iter().all(|line| line.contains("mining.set_difficulty")), "no fresh work of an old tip: {told:?}");
     assert_eq!(pool.closed(conn), None);
     pool.advance(Duration::from_secs(25));
     assert_eq!(pool.closed(conn), Some(CloseReason::NodeLost));
@@ -199,6 +201,66 @@ fn defect_13_miners_are_released_from_a_node_that_only_synchronises_too() {
         pool.advance(Duration::from_secs(65));
         assert_eq!(pool.closed(conn), Some(CloseReason::NodeLost), "{health:?}");
     }
+}
+
+fn status_of(tip: u32) -> NodeEvent {
+    let status = NodeStatus { health: NodeHealth::Ready, tip: tip_hash(tip), ..NodeStatus::default() };
+    NodeEvent::Status(status)
+}
+
+/// The node is well and knows a new tip, but gives no template for it.
+#[test]
+fn defect_13_work_of_a_tip_that_is_known_to_be_stale_is_not_handed_out_and_miners_are_released() {
+    let mut pool = Pool::default().with_work();
+    let conn = pool.join(&address(1), "d=1e-9");
+    pool.push_node(status_of(2));
+    pool.tick();
+    pool.take(conn);
+    pool.advance(Duration::from_secs(60));
+    assert!(pool.take(conn).iter().all(|line| !line.contains("mining.notify")), "no fresh work of a stale tip");
+    let newcomer = pool.join(&address(2), "d=1e-9");
+    assert!(pool.miner(newcomer).jobs.is_empty(), "nor for those who come now");
+    // Found on the old tip, it may still win: the node decides.
+    let share = pool.miner(conn).search().hit();
+    assert_eq!(pool.submit(conn, &address(1), &share), Ok(()));
+    pool.advance(Duration::from_secs(65));
+    assert_eq!(pool.closed(conn), Some(CloseReason::NodeLost));
+    let late = pool.join(&address(1), "d=1e-9");
+    pool.new_tip();
+    assert_eq!((pool.closed(late), pool.miner(late).jobs.len()), (None, 1), "the template came after all");
+}
+
+/// The template is told before the status that goes with it, and the engine may turn in between.
+#[test]
+fn a_template_that_is_the_first_to_know_of_a_tip_is_no_sign_of_stale_work() {
+    let mut pool = Pool::default();
+    let conn = pool.join(&address(1), "d=1e-9");
+    for tip in 1..4 {
+        pool.new_tip();
+        assert_eq!(pool.miner(conn).jobs.len(), tip as usize);
+        pool.push_node(status_of(tip));
+        pool.tick();
+        let newcomer = pool.join(&address(2), "d=1e-9");
+        assert_eq!(pool.miner(newcomer).jobs.len(), 1);
+    }
+}
+
+#[test]
+fn miners_hear_something_within_a_minute_while_there_is_no_work() {
+    let mut pool = Pool::default().with_work();
+    let (busy, early) = (pool.join(&address(1), "d=1e-9"), pool.connect());
+    pool.send(early, &[r#"{"id":1,"method":"mining.subscribe"}"#]);
+    pool.take(early);
+    pool.health(NodeHealth::Lost);
+    pool.take(busy);
+    for _ in 0..2 {
+        pool.advance(Duration::from_secs(45));
+        let told = pool.take(busy);
+        assert!(!told.is_empty() && told.iter().all(|line| line.contains("mining.set_difficulty")), "{told:?}");
+    }
+    assert_eq!(pool.take(early), Vec::<String>::new(), "nothing unsolicited before authorize");
+    let share = pool.miner(busy).search().hit();
+    assert_eq!(pool.submit(busy, &address(1), &share), Ok(()), "the difficulty is the one it was");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a test can make go wrong at a node that is otherwise sound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Faults in force. The default is none. Where a method is named, `"*"` stands for all of them.
@@ -8,6 +8,14 @@ use std::time::Duration;
 pub struct Faults {
     /// How long a call of the method waits before it is served.
     pub delay: HashMap<String, Duration>,
+    /// Methods whose calls wait until other faults are set, and are served then.
+    pub hold: HashSet<String>,
+    /// Methods whose calls are served at once, but whose answers wait until other faults are set.
+    pub hold_answer: HashSet<String>,
+    /// What `getblockhash` answers in place of the truth, by height: another chain under the same name.
+    pub block_hashes: HashMap<u32, String>,
+    /// `getblocktemplate` carries a witness commitment that does not belong to its transactions.
+    pub wrong_commitment: bool,
     /// How a call of the method fails. Not applied inside a batch.
     pub fail: HashMap<String, Failure>,
     /// `getblockchaininfo` says that the node is still downloading blocks; templates are refused on chains other

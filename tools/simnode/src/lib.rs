@@ -256,9 +256,9 @@ impl SimNode {
         self.node.change_from_outside(|chain, now| chain.reorganise(depth, now));
     }
 
-    /// Puts faults in force in place of those before.
+    /// Puts faults in force in place of those before; calls that the former ones held go on.
     pub fn set_faults(&self, faults: Faults) {
-        *lock(&self.node.faults) = faults;
+        self.node.set_faults(faults);
     }
 
     /// Stops RPC as a node that goes down: connections break, the cookie is gone. Chain and ZMQ sockets stay.

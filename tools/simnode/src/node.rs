@@ -63,6 +63,13 @@ impl Node {
         lock(&self.faults).clone()
     }
 
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        // Under the chain's lock, or a call that is about to wait misses the signal.
+        let _chain = self.chain();
+        *lock(&self.faults) = faults;
+        self.changed.notify_all();
+    }
+
     pub(crate) fn subscribe(&self) -> Receiver<BlockEvent> {
         let (sender, receiver) = bounded(EVENTS_QUEUED_MAX);
         lock(&self.subscribers).push(sender);
@@ -150,6 +157,14 @@ impl Node {
         let mut chain = self.chain();
         while Instant::now() < until && self.is_current(generation) {
             chain = self.wait(chain, until);
+        }
+    }
+
+    /// Waits as long as `holds` of the faults in force, or until the RPC server stops.
+    pub(crate) fn wait_while(&self, holds: impl Fn(&Faults) -> bool, generation: u64) {
+        let mut chain = self.chain();
+        while holds(&lock(&self.faults)) && self.is_current(generation) {
+            chain = self.changed.wait(chain).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

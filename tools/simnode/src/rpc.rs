@@ -118,8 +118,11 @@ impl RpcService {
         if let Some(delay) = self.node.faults().delay_of(method) {
             self.node.delay(delay, self.generation);
         }
+        self.node.wait_while(|faults| faults.hold.contains(method), self.generation);
         if self.node.generation() == self.generation {
-            serve()
+            let outcome = serve();
+            self.node.wait_while(|faults| faults.hold_answer.contains(method), self.generation);
+            outcome
         } else {
             Err(RpcError::new(RpcError::CLIENT_NOT_CONNECTED, "Shutting down"))
         }
@@ -145,7 +148,10 @@ impl RpcService {
             "getzmqnotifications" => result(&answers::zmq_notifications(node)),
             "getbestblockhash" => result(&node.chain().tip().to_string()),
             "getblockcount" => result(&node.chain().height()),
-            "getblockhash" => block_hash(&node.chain(), params),
+            "getblockhash" => {
+                let told = node.faults().block_hashes;
+                block_hash(&node.chain(), params, |height| told.get(&height).cloned())
+            }
             "getblockheader" => block_header(&node.chain(), params),
             "getblock" => block(&node.chain(), params),
             "getblocktemplate" => self.block_template(params),
@@ -179,7 +185,10 @@ impl RpcService {
         let mut chain = self.node.chain();
         check_rules(&request, chain.rules().network)?;
         chain.mempool.arrive(Instant::now());
-        let template = BlockTemplate::new(&chain, unix_time());
+        let mut template = BlockTemplate::new(&chain, unix_time());
+        if self.node.faults().wrong_commitment {
+            template.break_commitment();
+        }
         *lock(&self.node.last_template) = Some(template.size());
         result(&template)
     }
@@ -255,11 +264,11 @@ fn decode_block(hex: &str) -> Result<Block, RpcError> {
     deserialize(&bytes).map_err(|_| failed())
 }
 
-fn block_hash(chain: &Chain, params: &Params) -> Outcome {
+fn block_hash(chain: &Chain, params: &Params, told: impl Fn(u32) -> Option<String>) -> Outcome {
     let height = u32::try_from(params.number(0, "height")?).ok();
-    let hash = height.and_then(|height| chain.at(height));
+    let hash = height.and_then(|height| told(height).or_else(|| chain.at(height).map(|hash| hash.to_string())));
     let out_of_range = || RpcError::new(RpcError::INVALID_PARAMETER, "Block height out of range");
-    result(&hash.ok_or_else(out_of_range)?.to_string())
+    result(&hash.ok_or_else(out_of_range)?)
 }
 
 fn hash_param(params: &Params) -> Result<BlockHash, RpcError> {

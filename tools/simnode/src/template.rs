@@ -86,6 +86,11 @@ impl<'a> BlockTemplate<'a> {
         }
     }
 
+    /// Puts a commitment to nothing in place of the true one.
+    pub(crate) fn break_commitment(&mut self) {
+        self.default_witness_commitment = const_hex::encode(WITNESS_COMMITMENT_PREFIX) + &"00".repeat(32);
+    }
+
     /// Number of transactions, the coinbase not counted, and their weight.
     pub(crate) fn size(&self) -> (usize, u64) {
         (self.transactions.len(), self.transactions.iter().map(|transaction| transaction.weight).sum())

@@ -360,6 +360,40 @@ fn submitblock_can_be_made_to_lie() {
 }
 
 #[test]
+fn calls_and_answers_are_held_until_they_are_let_go() {
+    let fixture = Fixture::start();
+    let block = fixture.good_block();
+    let submit = || ["submitblock".to_owned()].into();
+    for (faults, taken) in [
+        (Faults { hold: submit(), ..Faults::default() }, false),
+        (Faults { hold_answer: submit(), ..Faults::default() }, true),
+    ] {
+        let before = fixture.node.calls("submitblock");
+        fixture.node.set_faults(faults);
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| fixture.submit(&block));
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while fixture.node.calls("submitblock") == before && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            assert_eq!(fixture.node.wait_for_height(131, if taken { deadline } else { Instant::now() }), taken);
+            assert!(!call.is_finished());
+            if !taken {
+                // What is held is served later, by the faults that are then in force.
+                return fixture.node.set_faults(Faults { submit_ignored: true, ..Faults::default() });
+            }
+            fixture.node.set_faults(Faults::default());
+            assert_eq!(call.join().unwrap(), None);
+        });
+    }
+    let told = "11".repeat(32);
+    let block_hashes = [(0, told.clone())].into();
+    fixture.node.set_faults(Faults { block_hashes, ..Faults::default() });
+    assert_eq!(fixture.call("getblockhash", json!([0])), json!(told));
+    assert_ne!(fixture.call("getblockhash", json!([1])), json!(told));
+}
+
+#[test]
 fn delays_are_served_side_by_side_and_counted() {
     let fixture = Fixture::start();
     let delay = HashMap::from([("getblocktemplate".to_owned(), Duration::from_secs(60))]);

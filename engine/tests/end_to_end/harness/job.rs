@@ -22,6 +22,12 @@ pub(crate) fn has_transactions(job: &Value) -> bool {
     !job[4].as_array().unwrap().is_empty()
 }
 
+/// Whether a job builds on a block, whose hash is in display order. The previous block's last word on the wire is its first
+/// in display order.
+pub(crate) fn builds_on(job: &Value, tip: &str) -> bool {
+    tip.starts_with(&job[1].as_str().unwrap()[56..])
+}
+
 fn header(job: &Value, extranonce1: &str, extranonce2: &str) -> Header {
     let text = |place: usize| job[place].as_str().unwrap();
     let number = |place: usize| u32::from_str_radix(text(place), 16).unwrap();

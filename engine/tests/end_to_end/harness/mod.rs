@@ -8,7 +8,7 @@ mod site;
 mod tls;
 
 pub(crate) use http::Events;
-pub(crate) use job::has_transactions;
+pub(crate) use job::{builds_on, has_transactions};
 pub(crate) use process::{Pool, Program, run};
 pub(crate) use raw_miner::RawMiner;
 pub(crate) use site::{Site, address, node, node_with};

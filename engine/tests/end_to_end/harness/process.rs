@@ -3,11 +3,16 @@
 use super::{DEADLINE, LOOK, Site, until};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
+use warppool_io::failpoint;
+
+/// The signal of `abort`.
+const SIGABRT: i32 = 6;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_warppool");
 
@@ -47,6 +52,12 @@ impl Program {
     pub(crate) fn finish(mut self) -> (Option<i32>, String, String) {
         let status = self.wait();
         (status.code(), self.output.end().join("\n"), self.errors.end().join("\n"))
+    }
+
+    /// Waits until it has died of a failpoint.
+    pub(crate) fn wait_for_abort(&mut self) {
+        let status = self.wait();
+        assert_eq!(status.signal(), Some(SIGABRT), "{status}: {}", self.errors.end().join("\n"));
     }
 
     fn wait(&mut self) -> ExitStatus {
@@ -149,6 +160,11 @@ impl Pool {
         self.program.signal(name);
     }
 
+    /// Waits until it has died of a failpoint.
+    pub(crate) fn wait_for_abort(&mut self) {
+        self.program.wait_for_abort();
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.program.child.kill().unwrap();
@@ -189,5 +205,5 @@ pub(crate) fn run(site: &Site) -> Program {
     let config = site.path("config.toml");
     let mut arguments = vec!["run", "--config", config.to_str().unwrap()];
     site.overrides.iter().for_each(|text| arguments.extend(["--set", text]));
-    Program::start(&arguments, &[])
+    Program::start(&arguments, &[(failpoint::VARIABLE, Path::new(&site.failpoints))])
 }

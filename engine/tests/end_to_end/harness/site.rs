@@ -26,6 +26,8 @@ pub(crate) struct Site {
     directory: TempDir,
     /// Values of `--set`.
     pub(crate) overrides: Vec<String>,
+    /// Where the program is to die or to stand still; see `warppool_io::failpoint`.
+    pub(crate) failpoints: String,
 }
 
 impl Site {
@@ -37,7 +39,7 @@ impl Site {
 
     /// A pool for whatever answers at `rpc_url`; `keys` are further ones of `[node]`.
     pub(crate) fn at(rpc_url: &str, keys: &str) -> Self {
-        let site = Self { directory: tempfile::tempdir().unwrap(), overrides: Vec::new() };
+        let site = Self { directory: tempfile::tempdir().unwrap(), overrides: Vec::new(), failpoints: String::new() };
         fs::write(site.path("classes.toml"), CLASSES).unwrap();
         site.configure(&format!(
             "[node]\nnetwork = \"regtest\"\nrpc_url = \"{rpc_url}\"\n{keys}\npoll_interval_ms = 200\n\
@@ -53,6 +55,14 @@ impl Site {
     /// The same with `key` set to `value`, as on the command line.
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         self.set(key, value);
+        self
+    }
+
+    /// The same with a second node.
+    pub(crate) fn with_second(self, node: &SimNode) -> Self {
+        let (url, cookie, zmq) = (node.rpc_url(), node.cookie_path(), node.zmq_hashblock().unwrap_or_default());
+        let keys = format!("rpc_url = {url:?}\nrpc_cookie_path = {cookie:?}\nzmq_hashblock_addr = {zmq:?}\n");
+        self.configure(&format!("{}[[node.extra]]\n{keys}", self.configuration()));
         self
     }
 
