@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui build run bench measure tidy clean
+.PHONY: help demo test ui build run bench measure sim tidy clean
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WARPPOOL := $(TARGET_DIR)/release/warppool
@@ -45,6 +45,9 @@ bench: ## Run the benchmarks
 
 measure: ## Measure the pool under load on this machine
 	@tools/measure.sh
+
+sim: ## Play the whole pool in simulated time: make sim ARGS="--seeds 1000 --from 1", or ARGS="--seed 7"
+	@cargo run --release --locked --quiet --package warppool-sim -- $(ARGS)
 
 tidy: ## Check the rules of the repository only
 	@cargo xtask tidy

@@ -90,6 +90,13 @@ pub struct Search<'a> {
     version_bits: Option<u32>,
 }
 
+impl MinerJob {
+    /// The tip that it builds on, in internal byte order.
+    pub fn previous_block(&self) -> [u8; 32] {
+        self.previous_block.to_byte_array()
+    }
+}
+
 impl Miner {
     /// Takes a line of the pool in, and checks what holds for each.
     pub fn hear(&mut self, line: &str) {
@@ -234,21 +241,34 @@ impl Search<'_> {
     /// The first `count` shares that meet the job's difficulty.
     pub fn hits(self, count: usize) -> Vec<Share> {
         let wanted = self.job.difficulty * 1.01;
-        let all = (0..SEARCH_MAX).map(|nonce| self.share(nonce)).filter(|share| share.reached >= wanted);
-        let found: Vec<_> = all.take(count).collect();
+        let good = self.headers().filter(|(_, reached)| *reached >= wanted);
+        let found: Vec<_> = good.take(count).map(|(header, _)| self.judged(header)).collect();
         assert_eq!(found.len(), count, "the difficulty is too high for a test");
         found
     }
 
     /// The first share whose difficulty pleases.
     pub fn first(self, pleases: impl Fn(f64) -> bool) -> Share {
-        (0..SEARCH_MAX).map(|nonce| self.share(nonce)).find(|share| pleases(share.reached)).expect("a share in reach")
+        let (header, _) = self.headers().find(|(_, reached)| pleases(*reached)).expect("a share in reach");
+        self.judged(header)
+    }
+
+    /// The headers of all nonces in order and what their hashes are worth; the tree is hashed once.
+    fn headers(self) -> impl Iterator<Item = (Header, f64)> {
+        let header = self.header(0);
+        (0..SEARCH_MAX).map(move |nonce| {
+            let header = Header { nonce, ..header };
+            (header, difficulty_of(header.block_hash()))
+        })
     }
 
     /// The share of a nonce, whatever it is worth.
     pub fn share(self, nonce: u32) -> Share {
-        let header = self.header(nonce);
-        let hash = header.block_hash();
+        self.judged(self.header(nonce))
+    }
+
+    fn judged(self, header: Header) -> Share {
+        let (nonce, hash) = (header.nonce, header.block_hash());
         Share {
             job: self.job.id.clone(),
             extranonce2: format!("{:016x}", self.extranonce2),

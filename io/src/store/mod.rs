@@ -27,6 +27,7 @@ mod restore;
 mod retention;
 mod saved_workers;
 mod shared;
+mod stepped;
 mod tables;
 mod thread;
 mod writer;
@@ -42,6 +43,7 @@ pub use error::{Malformed, StoreError};
 pub use histogram::{COMMIT_SECONDS_BOUNDS, CommitHistogram};
 pub use migrate::FORMAT_VERSION;
 pub use reader::StoreReader;
+pub use stepped::SteppedStore;
 pub use warppool_components::record::Restored;
 pub use writer::StoreWriter;
 

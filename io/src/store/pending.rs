@@ -1,6 +1,6 @@
 //! What was taken from the queue and is not committed yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use warppool_components::limits::{SETTINGS_PENDING_MAX, STORE_BLOCK_ROWS_PENDING_MAX, STORE_ROWS_PENDING_MAX};
 use warppool_components::record::{BlockRow, PoolTotalsRow, ShareRow, StoreBatch, WorkerRow};
@@ -26,7 +26,8 @@ pub(super) struct Queued {
 pub(super) struct Pending {
     pub(super) shares: Vec<ShareRow>,
     pub(super) shares_dropped: u64,
-    pub(super) workers: HashMap<u32, WorkerRow>,
+    /// Sorted: a tree on disk is cheapest to change in its order, and the same input gives the same file.
+    pub(super) workers: BTreeMap<u32, WorkerRow>,
     pub(super) totals: Option<Box<PoolTotalsRow>>,
     pub(super) blocks: Vec<BlockRow>,
     pub(super) settings: BTreeMap<String, Option<String>>,

@@ -16,6 +16,7 @@ mod jsonrpc;
 mod limits;
 mod mempool;
 mod node;
+mod offline;
 mod publisher;
 mod random;
 mod rpc;
@@ -25,6 +26,7 @@ mod transactions;
 mod validation;
 
 pub use faults::{Failure, Faults};
+pub use offline::{OfflineChain, OfflineTip};
 
 use bitcoin::{Address, CompactTarget, Target};
 use chain::{Chain, ChainRules, StoredBlock};

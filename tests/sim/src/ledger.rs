@@ -1,0 +1,307 @@
+//! What must be true, kept beside the pool: who is owed what, which blocks were found, what each submit deserves.
+//!
+//! A finding is a panic with a sentence; the runner turns it into a report with the seed.
+
+use crate::miner::{Intention, Submit};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::Duration;
+use warppool_components::record::{Restored, ShareRow, WorkerRow};
+use warppool_components::snapshot::Snapshot;
+use warppool_components::worker::WorkerId;
+
+/// Age of a job up to which it is good for sure while its tip stands (rule 28).
+const JOB_GOOD: Duration = Duration::from_secs(300);
+
+/// How long a credited share may wait for its way to the store.
+const ROW_DELAY_MAX: Duration = Duration::from_millis(60);
+
+/// What a worker was told that it did.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Credit {
+    /// Accepted shares.
+    pub accepted: u64,
+    /// Sum of their jobs' difficulties.
+    pub difficulty: f64,
+}
+
+/// The books.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// By username: what miners were told, and the pool must know.
+    pub told: BTreeMap<String, Credit>,
+    /// The same as of the last commit.
+    durable: BTreeMap<String, Credit>,
+    /// The same as of the last batch that was offered to the store.
+    offered: BTreeMap<String, Credit>,
+    /// Shares whose rows have not come yet.
+    awaited: VecDeque<Awaited>,
+    /// Found blocks whose rows are durable.
+    journaled: HashSet<[u8; 32]>,
+    names: BTreeMap<u32, String>,
+    seen: HashSet<(String, String, String, u32, u32, u32)>,
+    /// Found blocks that must become known to the chain, by hash in internal byte order.
+    pub candidates: BTreeMap<[u8; 32], u64>,
+    /// Blocks that this tick must hand over.
+    expected: Vec<String>,
+    /// Hashes whose header time is too new for the node, should they be blocks.
+    too_new: HashSet<String>,
+    /// All accepted shares of the run.
+    pub accepted: u64,
+    /// All refused ones.
+    pub refused: u64,
+}
+
+/// A share whose row has not come yet.
+#[derive(Debug)]
+struct Awaited {
+    at_ns: u64,
+    user: String,
+    difficulty: f64,
+    /// Whether it was credited is not known: its miner hung up before the answer.
+    is_doubtful: bool,
+}
+
+/// The tips that work of a tick may build on: before it and after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tips {
+    /// The tip that the pool knew before the tick.
+    pub before: Option<[u8; 32]>,
+    /// The tip that it knows after it.
+    pub after: Option<[u8; 32]>,
+}
+
+impl Ledger {
+    /// Outcomes that `submit` may have, by code, when it reaches the pool now.
+    pub fn allowed(
+        &mut self,
+        submit: &Submit,
+        extranonce1: &str,
+        tips: Tips,
+        unix_seconds: u32,
+    ) -> Vec<Result<(), i64>> {
+        let share = &submit.share;
+        let Some(previous_block) = submit.previous_block else { return vec![Err(21)] };
+        let (was, is) = (tips.before == Some(previous_block), tips.after == Some(previous_block));
+        let mut outcomes = Vec::new();
+        if !(was && is) {
+            outcomes.push(Err(21));
+        }
+        let age = unix_seconds.saturating_sub(share.ntime);
+        if submit.intention == Intention::OldJob && u64::from(age) > JOB_GOOD.as_secs() {
+            outcomes.push(Err(21));
+        }
+        let key = (
+            extranonce1.to_owned(),
+            share.job.clone(),
+            share.extranonce2.clone(),
+            share.ntime,
+            share.nonce,
+            share.version_bits.unwrap_or(0),
+        );
+        let is_weak = share.reached < submit.difficulty;
+        // A weak share is not remembered, and neither is one whose time is refused.
+        let is_repeated = match submit.intention {
+            Intention::TooNew => false,
+            _ if is_weak => false,
+            _ => !self.seen.insert(key),
+        };
+        if submit.intention == Intention::TooNew {
+            outcomes.push(Err(20));
+        } else if is_weak {
+            outcomes.push(Err(23));
+        } else if is_repeated {
+            outcomes.push(Err(22));
+        } else if was || is {
+            outcomes.push(Ok(()));
+        }
+        outcomes
+    }
+
+    /// A submit of known work met the network's target: a block must come of it in this tick.
+    pub fn expect_block(&mut self, hash: &str) {
+        self.expected.push(hash.to_owned());
+    }
+
+    /// Should this hash be a block, the node refuses it for its time. It is handed over all the same: the pool does not
+    /// judge in the chain's place.
+    pub fn expect_refusal(&mut self, hash: &str) {
+        self.too_new.insert(hash.to_owned());
+    }
+
+    /// Whether the node is right to refuse a block. It need not become known to the chain then.
+    pub fn is_refusal_due(&mut self, hash: [u8; 32], reason: &str) -> bool {
+        let mut shown = hash;
+        shown.reverse();
+        let shown: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+        let is_due = reason == "time-too-new" && self.too_new.contains(&shown);
+        if is_due {
+            self.candidates.remove(&hash);
+        }
+        is_due
+    }
+
+    /// The pool hands a block over.
+    pub fn found(&mut self, shown: &str, hash: [u8; 32], at_ns: u64) {
+        self.candidates.entry(hash).or_insert(at_ns);
+        self.expected.retain(|expected| expected != shown);
+    }
+
+    /// All blocks that a tick had to hand over were.
+    pub fn check_blocks(&mut self) {
+        assert!(self.expected.is_empty(), "found and not handed over: {:?}", self.expected);
+    }
+
+    /// The pool answered a submit.
+    pub fn verdict(&mut self, submit: &Submit, allowed: &[Result<(), i64>], verdict: Result<(), i64>, at_ns: u64) {
+        assert!(allowed.contains(&verdict), "{submit:?} was answered {verdict:?}, allowed {allowed:?}");
+        if verdict.is_err() {
+            self.refused += 1;
+            return;
+        }
+        self.accepted += 1;
+        self.credit(&submit.user, submit.difficulty);
+        self.await_row(submit, at_ns, false);
+    }
+
+    /// The miner hung up: its share counts all the same, but nobody is told.
+    pub fn unanswered(&mut self, submit: &Submit, allowed: &[Result<(), i64>], at_ns: u64) {
+        if allowed.contains(&Ok(())) {
+            self.await_row(submit, at_ns, true);
+        }
+    }
+
+    fn credit(&mut self, user: &str, difficulty: f64) {
+        let credit = self.told.entry(user.to_owned()).or_default();
+        credit.accepted += 1;
+        credit.difficulty += difficulty;
+    }
+
+    fn await_row(&mut self, submit: &Submit, at_ns: u64, is_doubtful: bool) {
+        let (user, difficulty) = (submit.user.clone(), submit.difficulty);
+        self.awaited.push_back(Awaited { at_ns, user, difficulty, is_doubtful });
+    }
+
+    /// A tick's rows on their way to the store.
+    pub fn rows(&mut self, workers: &[WorkerRow], shares: &[ShareRow], now_ns: u64) {
+        for row in workers {
+            self.names.insert(row.id.0, format!("{}.{}", row.address, row.name));
+        }
+        for row in shares.iter().filter(|row| row.reject.is_none()) {
+            let name = self.name(row.worker).to_owned();
+            let Awaited { user, difficulty, is_doubtful, .. } = self.next_awaited(&name, row.difficulty);
+            assert_eq!(name, user, "a share credited to somebody else");
+            assert!(is_near(row.difficulty, difficulty), "credited {} instead of {difficulty}", row.difficulty);
+            if is_doubtful {
+                self.credit(&user, difficulty);
+            }
+            let credit = self.offered.entry(user).or_default();
+            credit.accepted += 1;
+            credit.difficulty += difficulty;
+        }
+        let is_over = |awaited: &Awaited| Duration::from_nanos(now_ns - awaited.at_ns) > ROW_DELAY_MAX;
+        while self.awaited.front().is_some_and(|awaited| awaited.is_doubtful && is_over(awaited)) {
+            self.awaited.pop_front();
+        }
+        let late = self.awaited.front().filter(|awaited| is_over(awaited));
+        assert!(late.is_none(), "a share has waited too long for its row: {late:?}");
+    }
+
+    /// The share that a row is for: doubtful ones that do not fit were refused.
+    fn next_awaited(&mut self, name: &str, difficulty: f64) -> Awaited {
+        loop {
+            let awaited = self.awaited.pop_front().expect("a row for a share that nobody was credited");
+            let fits = awaited.user == name && is_near(awaited.difficulty, difficulty);
+            if fits || !awaited.is_doubtful {
+                return awaited;
+            }
+        }
+    }
+
+    fn name(&self, worker: WorkerId) -> &str {
+        self.names.get(&worker.0).map_or("(a worker without a row)", String::as_str)
+    }
+
+    /// What was offered to the store is durable.
+    pub fn committed(&mut self) {
+        self.durable.clone_from(&self.offered);
+        self.journaled.extend(self.candidates.keys().copied());
+    }
+
+    /// The pool dies. A block that neither the chain nor the disk has is lost with it; that is excused only while the
+    /// disk fails, or in the very tick that found it.
+    pub fn crash(&mut self, is_excused: bool, is_known: impl Fn([u8; 32]) -> bool) {
+        let journaled = &self.journaled;
+        let before = self.candidates.len();
+        self.candidates.retain(|hash, _| journaled.contains(hash) || is_known(*hash));
+        assert!(is_excused || self.candidates.len() == before, "a crash lost a block");
+    }
+
+    /// The pool starts again: what the store remembers lies between what was durable and what was told.
+    pub fn restart(&mut self, restored: &Restored) {
+        let mut remembered = BTreeMap::new();
+        self.names.clear();
+        for row in &restored.workers {
+            let user = format!("{}.{}", row.address, row.name);
+            remembered.insert(user.clone(), Credit { accepted: row.accepted, difficulty: row.accepted_difficulty });
+            self.names.insert(row.id.0, user);
+        }
+        for (user, durable) in &self.durable {
+            let has = remembered.get(user).copied().unwrap_or_default();
+            let told = self.told.get(user).copied().unwrap_or_default();
+            assert!(
+                (durable.accepted..=told.accepted).contains(&has.accepted),
+                "after a crash {user} has {} shares, {} were durable and {} told",
+                has.accepted,
+                durable.accepted,
+                told.accepted
+            );
+        }
+        for (user, has) in &remembered {
+            let told = self.told.get(user).copied().unwrap_or_default();
+            assert!(
+                has.accepted <= told.accepted,
+                "{user} has {} shares of {} after a crash",
+                has.accepted,
+                told.accepted
+            );
+        }
+        self.told.clone_from(&remembered);
+        self.durable.clone_from(&remembered);
+        self.offered = remembered;
+        self.awaited.clear();
+        self.seen.clear();
+        self.expected.clear();
+    }
+
+    /// Sums in memory, as HTTP shows them, are the sums that miners were told.
+    pub fn check_snapshot(&self, snapshot: &Snapshot) {
+        let is_settled = |user: &str| !self.awaited.iter().any(|awaited| awaited.is_doubtful && awaited.user == user);
+        for worker in snapshot.workers.iter().filter(|worker| is_settled(&worker.label)) {
+            let told = self.told.get(&*worker.label).copied().unwrap_or_default();
+            assert_eq!(worker.accepted, told.accepted, "{} in the snapshot", worker.label);
+            assert!(is_near(worker.accepted_difficulty, told.difficulty), "sum of {} in the snapshot", worker.label);
+        }
+        if !self.awaited.iter().any(|awaited| awaited.is_doubtful) {
+            let told: u64 = self.told.values().map(|credit| credit.accepted).sum();
+            assert_eq!(snapshot.pool.accepted, told, "the pool's shares in the snapshot");
+        }
+        let shown: HashSet<&str> = snapshot.workers.iter().map(|worker| &*worker.label).collect();
+        let missing = self.told.iter().find(|(user, credit)| credit.accepted > 0 && !shown.contains(user.as_str()));
+        assert!(missing.is_none(), "{missing:?} is missing in the snapshot");
+    }
+
+    /// At the end the store has what was told, to the share.
+    pub fn check_store(&self, restored: &Restored) {
+        for (user, told) in self.told.iter().filter(|(_, told)| told.accepted > 0) {
+            let row = restored.workers.iter().find(|row| format!("{}.{}", row.address, row.name) == *user);
+            let row = row.unwrap_or_else(|| panic!("{user} is not in the store"));
+            assert_eq!(row.accepted, told.accepted, "{user} in the store");
+            assert!(is_near(row.accepted_difficulty, told.difficulty), "sum of {user} in the store");
+        }
+    }
+}
+
+/// Equal but for rounding of sums.
+fn is_near(one: f64, other: f64) -> bool {
+    (one - other).abs() <= 1e-9 * one.abs().max(other.abs())
+}

@@ -1,0 +1,19 @@
+//! The whole pool in one process and in simulated time, from one seed.
+//!
+//! What is real: the engine, the cutter of lines, the reader of templates, the store on a simulated disk, the node's rules
+//! for blocks. What is simulated: clock, network, disk, the node's moods, and miners, who really hash. Proof of work is
+//! cheap because targets are easy; no check is left out.
+//!
+//! [`simulation::run`] plays the conditions that [`options::Options::draw`] makes of a seed, and panics with a sentence
+//! when something is not as it must be. What must be is in [`ledger`].
+
+#![forbid(unsafe_code)]
+
+pub mod disk;
+pub mod ledger;
+pub mod miner;
+pub mod node;
+pub mod options;
+pub mod pool;
+pub mod random;
+pub mod simulation;

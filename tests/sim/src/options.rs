@@ -1,0 +1,115 @@
+//! What a seed decides before a run begins: how many miners, how bad the network, the node and the disk are.
+
+use crate::random::Random;
+use std::fmt;
+use std::time::Duration;
+
+/// The conditions of a run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The seed itself.
+    pub seed: u64,
+    /// Miners.
+    pub miners: usize,
+    /// Time with faults.
+    pub troubled: Duration,
+    /// Time without, in which progress is required.
+    pub calm: Duration,
+    /// Longest delay of a segment.
+    pub latency: Duration,
+    /// Share of segments that arrive in pieces.
+    pub cuts: f64,
+    /// Mean time between resets of a connection, for each miner.
+    pub reset: Option<Duration>,
+    /// Mean time between stalls (a miner that does not read for a while), for each miner.
+    pub stall: Option<Duration>,
+    /// Mean time between blocks of others.
+    pub external_block: Duration,
+    /// Mean time between reorganisations.
+    pub reorganisation: Option<Duration>,
+    /// Mean time between outages of the node.
+    pub node_outage: Option<Duration>,
+    /// Share of tips that ZMQ does not tell of.
+    pub silent_tips: f64,
+    /// Longest time a template takes.
+    pub template_delay: Duration,
+    /// Mean time between crashes of the pool.
+    pub crash: Option<Duration>,
+    /// A crash cuts the power too: what was not synced is lost or torn.
+    pub power_cuts: bool,
+    /// Share of writes to the disk that fail while there is trouble.
+    pub disk_errors: f64,
+    /// Share of shares that are wrong on purpose.
+    pub wrong_shares: f64,
+    /// Mean time between reloads of the configuration.
+    pub reload: Option<Duration>,
+    /// The pool's fee in basis points.
+    pub fee_basis_points: u32,
+}
+
+impl Options {
+    /// The conditions of `seed`.
+    pub fn draw(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let random = &mut random;
+        let seconds = Duration::from_secs;
+        Self {
+            seed,
+            miners: random.between(1, 24) as usize,
+            troubled: seconds(random.between(600, 7200)),
+            calm: seconds(1500),
+            latency: Duration::from_millis(*random.pick(&[0, 1, 40, 300, 2000])),
+            cuts: *random.pick(&[0.0, 0.1, 1.0]),
+            reset: maybe(random, 0.6, 60, 3600),
+            stall: maybe(random, 0.4, 120, 3600),
+            external_block: seconds(*random.pick(&[20, 120, 600])),
+            reorganisation: maybe(random, 0.4, 300, 3600),
+            node_outage: maybe(random, 0.5, 200, 3600),
+            silent_tips: *random.pick(&[0.0, 0.2, 1.0]),
+            template_delay: Duration::from_millis(*random.pick(&[1, 200, 5000, 30_000])),
+            crash: maybe(random, 0.5, 200, 3600),
+            power_cuts: random.chance(0.5),
+            disk_errors: if random.chance(0.4) { *random.pick(&[0.001, 0.01, 0.2]) } else { 0.0 },
+            wrong_shares: *random.pick(&[0.0, 0.05, 0.3]),
+            reload: maybe(random, 0.3, 200, 2000),
+            fee_basis_points: *random.pick(&[0, 0, 100, 9900]),
+        }
+    }
+}
+
+/// A mean time between `low` and `high` seconds, in this share of all runs.
+fn maybe(random: &mut Random, share: f64, low: u64, high: u64) -> Option<Duration> {
+    let (is_there, time) = (random.chance(share), Duration::from_secs(random.between(low, high)));
+    is_there.then_some(time)
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let every = |mean: &Option<Duration>| mean.map_or("never".to_owned(), |mean| format!("{} s", mean.as_secs()));
+        write!(
+            formatter,
+            "seed {}: {} miners, {} s of trouble and {} s of calm; latency up to {} ms, {} of segments cut, resets {}, \
+             stalls {}; blocks of others {} s, reorganisations {}, outages of the node {}, silent tips {}, templates up to \
+             {} ms; crashes {}{}, failing writes {}; wrong shares {}, reloads {}, fee {} basis points",
+            self.seed,
+            self.miners,
+            self.troubled.as_secs(),
+            self.calm.as_secs(),
+            self.latency.as_millis(),
+            self.cuts,
+            every(&self.reset),
+            every(&self.stall),
+            self.external_block.as_secs(),
+            every(&self.reorganisation),
+            every(&self.node_outage),
+            self.silent_tips,
+            self.template_delay.as_millis(),
+            every(&self.crash),
+            if self.power_cuts { " with power cuts" } else { "" },
+            self.disk_errors,
+            self.wrong_shares,
+            every(&self.reload),
+            self.fee_basis_points,
+        )
+    }
+}

@@ -1,0 +1,144 @@
+//! The pool in the simulation: the engine, the cutter of lines and the store are the real ones; what stands around them
+//! in the runtime (sockets, threads) is done by the simulation.
+
+use crate::disk::Disk;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use warppool_components::connection::ConnectionKey;
+use warppool_components::inbox::{Inbox, Now};
+use warppool_components::outbox::Outbox;
+use warppool_components::record::{Restored, StoreBatch};
+use warppool_components::settings::Settings;
+use warppool_components::units::UnixTime;
+use warppool_engine::Engine;
+use warppool_io::store::{SteppedStore, StoreError, StoreOptions};
+use warppool_net::transport::lines::Lines;
+
+/// How long rows may wait for their commit.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A block on its way to the node.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Its hash, in internal byte order.
+    pub hash: [u8; 32],
+    /// The block.
+    pub bytes: Arc<[u8]>,
+}
+
+/// A running pool.
+pub struct PoolSide {
+    /// The engine.
+    pub engine: Engine,
+    /// What waits for the next tick.
+    pub inbox: Inbox,
+    /// What the last tick wants.
+    pub outbox: Outbox,
+    /// Beginnings of lines, by slot.
+    pub lines: HashMap<u32, Lines>,
+    /// The store.
+    pub store: SteppedStore,
+    /// Rows that the store has not taken.
+    pub waiting: StoreBatch,
+    /// Something was offered and not committed.
+    pub is_dirty: bool,
+    /// Blocks without a final answer.
+    pub submissions: Vec<Submission>,
+    generations: HashMap<u32, u32>,
+    free: Vec<u32>,
+    slots: u32,
+}
+
+/// The wall clock that the store looks at, in milliseconds.
+pub type WallClock = Arc<AtomicU64>;
+
+impl PoolSide {
+    /// Starts a pool on what the disk holds.
+    pub fn start(
+        settings: Settings,
+        seed: u64,
+        disk: &Disk,
+        clock: &WallClock,
+        now: Now,
+    ) -> Result<(Self, Restored), StoreError> {
+        let clock = Arc::clone(clock);
+        let wall = move || UnixTime::from_millis(clock.load(Ordering::Relaxed));
+        let (store, restored) = SteppedStore::open(store_options(), disk.clone(), wall)?;
+        let pool = Self {
+            engine: Engine::new(settings, seed, restored.clone(), now),
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            lines: HashMap::new(),
+            store,
+            waiting: StoreBatch::default(),
+            is_dirty: false,
+            submissions: Vec::new(),
+            generations: HashMap::new(),
+            free: Vec::new(),
+            slots: 0,
+        };
+        Ok((pool, restored))
+    }
+
+    /// A key for a new connection, as sockets would give it.
+    pub fn key(&mut self) -> ConnectionKey {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        });
+        let generation = self.generations.entry(slot).or_insert(0);
+        *generation += 1;
+        self.lines.insert(slot, Lines::default());
+        ConnectionKey { slot, generation: *generation }
+    }
+
+    /// The connection is over and its slot is free again.
+    pub fn free(&mut self, key: ConnectionKey) {
+        self.lines.remove(&key.slot);
+        self.free.push(key.slot);
+    }
+
+    /// Hands the tick's rows to the store, or keeps them when it has no room.
+    pub fn offer_records(&mut self) {
+        let mut records = std::mem::take(&mut self.outbox.records);
+        self.is_dirty |= !records.is_empty();
+        let waiting = &mut self.waiting;
+        waiting.shares.append(&mut records.shares);
+        waiting.workers.append(&mut records.workers);
+        waiting.blocks.append(&mut records.blocks);
+        waiting.totals = records.totals.take().or(waiting.totals.take());
+        if let Err(refused) = self.store.offer(std::mem::take(waiting)) {
+            self.waiting = refused;
+        }
+    }
+
+    /// Commits. Whether everything that was offered is durable now.
+    pub fn commit(&mut self) -> bool {
+        if self.store.commit().is_err() {
+            return false;
+        }
+        // What did not fit before does now; it is for the next commit.
+        let is_all = self.waiting.is_empty();
+        if !is_all {
+            self.offer_records();
+        }
+        self.is_dirty = !is_all;
+        is_all
+    }
+}
+
+/// The store's options: so that nothing is forgotten during a run.
+pub fn store_options() -> StoreOptions {
+    StoreOptions {
+        path: "simulated".into(),
+        flush_interval: FLUSH_INTERVAL,
+        cache_bytes: 4 << 20,
+        shares_raw_kept: Duration::from_secs(3600),
+        shares_5min_kept: Duration::from_secs(7 * 86_400),
+        shares_daily_kept: None,
+        saved_workers_per_user_max: 64,
+        saved_workers_total_max: 1024,
+    }
+}
