@@ -122,13 +122,13 @@ impl Device {
             // Three decades apart, and never so fast that the simulation hashes more than it simulates.
             hashes_per_second: 0.03 * 10_f64.powf(random.unit() * 3.0),
             habit,
-            agent: agents[random.next() as usize % agents.len()],
+            agent: agents[random.bits() as usize % agents.len()],
             wrong_shares,
             knows: Miner::default(),
             authorized: false,
             unread: Vec::new(),
             requests: 100,
-            extranonce2: random.next() >> 1,
+            extranonce2: random.bits() >> 1,
             unanswered: VecDeque::new(),
             last: None,
             work_version: 0,
@@ -254,7 +254,7 @@ impl Device {
         let search = self.knows.search_job(&job.id).extranonce2(self.extranonce2);
         let mask = self.knows.version_mask;
         // Every third share rolls bits that the mask allows.
-        if mask == 0 || self.extranonce2 % 3 != 0 { search } else { search.version_bits(mask & (mask >> 3)) }
+        if mask == 0 || !self.extranonce2.is_multiple_of(3) { search } else { search.version_bits(mask & (mask >> 3)) }
     }
 }
 

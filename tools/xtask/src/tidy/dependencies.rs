@@ -21,11 +21,12 @@ struct Rule {
 }
 
 /// What an outer package may see: everything of ours.
-const ALL: &[&str] = &["components", "net", "io", "systems", "engine", "admin", "loadgen", "simnode"];
+const ALL: &[&str] =
+    &["components", "net", "io", "systems", "engine", "admin", "loadgen", "simnode", "tests", "simulation"];
 
 /// Packages without a rule are not known and are refused, so that a new one gets its place. The components' derive
 /// brings bevy_ecs to everybody, so what counts there is who names it: only those may look into a World.
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 13] = [
     Rule {
         package: "components",
         may_use: &[],
@@ -75,6 +76,8 @@ const RULES: [Rule; 11] = [
         must_not_reach: &["warppool-engine"],
     },
     Rule { package: "tests", may_use: ALL, must_not_name: &[], must_not_reach: &[] },
+    Rule { package: "simulation", may_use: ALL, must_not_name: &["mio", "tokio"], must_not_reach: &[] },
+    Rule { package: "sim", may_use: &["simulation"], must_not_name: &["bevy_ecs"], must_not_reach: &[] },
     Rule { package: "benches", may_use: ALL, must_not_name: &[], must_not_reach: &[] },
     Rule { package: "xtask", may_use: &[], must_not_name: &["bevy_ecs"], must_not_reach: &["warppool-components"] },
 ];

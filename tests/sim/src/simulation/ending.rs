@@ -1,0 +1,63 @@
+//! The calm at the end, and what must be true then.
+
+use super::*;
+
+impl Simulation {
+    pub(super) fn calm(&mut self) {
+        self.is_calm = true;
+        self.crash_at_block = false;
+        self.disk.set_failing(0.0);
+        self.node_up();
+    }
+
+    pub(super) fn finish(mut self) -> Outcome {
+        self.now_ns = self.end_at;
+        self.check_progress();
+        for hash in self.ledger.candidates.keys() {
+            assert!(self.node.chain.knows(*hash), "a found block never reached the chain");
+        }
+        self.close_down();
+        Outcome {
+            hash: self.output.finalize().into(),
+            accepted: self.ledger.accepted,
+            refused: self.ledger.refused,
+            blocks: self.ledger.candidates.len(),
+            crashes: self.crashes,
+            ticks: self.ticks,
+        }
+    }
+
+    /// Every miner that should have found twenty shares and more in the calm has been credited some.
+    pub(super) fn check_progress(&self) {
+        assert!(self.pool.is_some(), "the pool does not run in the calm");
+        for (number, device) in self.devices.iter().enumerate() {
+            assert!(self.device_links[number].is_some(), "miner {number} is not connected in the calm");
+            let Some(job) = device.knows.jobs.last() else { panic!("miner {number} has no work in the calm") };
+            let expected = PROGRESS.as_secs_f64() * device.hashes_per_second / (job.difficulty * 4_294_967_296.0);
+            let got = self.accepted_lately[number];
+            assert!(expected < 20.0 || got > 0, "miner {number} should have some {expected:.0} shares and has none");
+            let interval = PROGRESS.as_secs_f64() / got.max(1) as f64;
+            assert!(
+                (1.0..=300.0).contains(&interval),
+                "miner {number} of {} hashes/s is credited a share each {interval:.1} s at {}",
+                device.hashes_per_second,
+                job.difficulty
+            );
+        }
+    }
+
+    /// Stops the pool in order and compares what the store holds.
+    pub(super) fn close_down(&mut self) {
+        let Some(pool) = &mut self.pool else { return };
+        pool.inbox.commands.push(Command::Shutdown);
+        self.tick();
+        self.flush();
+        let Some(pool) = self.pool.take() else { return };
+        assert!(!pool.is_dirty, "rows are left when the pool stops");
+        drop(pool);
+        let disk = self.disk.after_power_cut();
+        let started = PoolSide::start(self.settings(), 1, &disk, &self.wall, self.now());
+        let (_, restored) = started.unwrap_or_else(|error| panic!("the store does not open at the end: {error}"));
+        self.ledger.check_store(&restored);
+    }
+}

@@ -1,0 +1,197 @@
+//! Miners and the network between them and the pool: connections, segments and their delays, shares that are found.
+
+use super::*;
+
+impl Simulation {
+    pub(super) fn connect(&mut self, device: usize) {
+        if self.device_links[device].is_some() {
+            return;
+        }
+        let Some(pool) = &mut self.pool else {
+            let after = self.random.between(1, 10);
+            return self.at(Duration::from_secs(after), Event::Connect { device });
+        };
+        let key = pool.key();
+        let peer = IpAddr::V4(Ipv4Addr::new(10, 0, (device / 250) as u8, (device % 250) as u8 + 1));
+        pool.inbox.opened.push(Opened { connection: key, peer, protocol: Protocol::StratumV1 });
+        let now_ns = self.now_ns;
+        self.links.push(Link {
+            device,
+            key: Some(key),
+            is_at_miner: true,
+            to_pool_at: now_ns,
+            to_miner_at: now_ns,
+            last_line_at: now_ns,
+            is_working: false,
+            has_ended: false,
+            lines: VecDeque::new(),
+            sent: HashMap::new(),
+        });
+        let link = self.links.len() - 1;
+        self.by_slot.insert(key.slot, link);
+        self.device_links[device] = Some(link);
+        self.want_tick(now_ns);
+        for segment in self.devices[device].connect() {
+            self.send_to_pool(link, segment.as_bytes());
+        }
+    }
+
+    pub(super) fn send_to_pool(&mut self, link: usize, bytes: &[u8]) {
+        for piece in self.pieces(bytes) {
+            let at = self.arrival(self.links[link].to_pool_at);
+            self.links[link].to_pool_at = at;
+            self.at_ns(at, Event::ToPool { link, bytes: piece });
+        }
+    }
+
+    pub(super) fn send_to_miner(&mut self, link: usize, bytes: &[u8]) {
+        for piece in self.pieces(bytes) {
+            let at = self.arrival(self.links[link].to_miner_at);
+            self.links[link].to_miner_at = at;
+            self.at_ns(at, Event::ToMiner { link, bytes: piece });
+        }
+    }
+
+    /// Bytes as they arrive: at once, in a few pieces, or one by one.
+    pub(super) fn pieces(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        if self.is_calm || !self.random.chance(self.options.cuts) {
+            return vec![bytes.to_vec()];
+        }
+        let longest = *self.random.pick(&[1, 7, 100]).min(&bytes.len()).max(&(bytes.len() / 40 + 1));
+        bytes.chunks(longest).map(<[u8]>::to_vec).collect()
+    }
+
+    /// When something that is sent now arrives, but not before `earliest`.
+    pub(super) fn arrival(&mut self, earliest: u64) -> u64 {
+        let longest = if self.is_calm { Duration::from_millis(5) } else { self.options.latency };
+        let delay = self.random.between(0, nanos(longest));
+        (self.now_ns + delay).max(earliest)
+    }
+
+    pub(super) fn reach_pool(&mut self, link: usize, bytes: &[u8]) {
+        let one = &mut self.links[link];
+        let Some((pool, key)) = self.pool.as_mut().zip(one.key).filter(|_| !one.has_ended) else { return };
+        let lines = pool.lines.get_mut(&key.slot).expect("an open connection has its lines");
+        let result = lines.receive(bytes, usize::MAX, |line| one.lines.push_back(line.to_vec()));
+        assert!(result.is_ok(), "no miner sends lines that long");
+        if !one.lines.is_empty() && !self.talking.contains(&link) {
+            self.talking.push(link);
+        }
+        self.want_tick(self.now_ns);
+    }
+
+    pub(super) fn end_at_pool(&mut self, link: usize, reason: CloseReason) {
+        let one = &mut self.links[link];
+        let Some((pool, key)) = self.pool.as_mut().zip(one.key).filter(|_| !one.has_ended) else { return };
+        one.has_ended = true;
+        if !one.lines.is_empty() && reason == CloseReason::SocketError && one.lines.len() > LINES_PER_TICK {
+            one.lines.truncate(LINES_PER_TICK);
+        }
+        pool.inbox.closed.push(Closed { connection: key, reason });
+        self.ended.push(link);
+        self.want_tick(self.now_ns);
+    }
+
+    /// Puts the lines that came into the inbox, those of a connection together; gives the submits among them.
+    pub(super) fn read_lines(&mut self) -> Vec<(usize, Submit, String)> {
+        let mut judged = Vec::new();
+        for link in std::mem::take(&mut self.talking) {
+            let one = &mut self.links[link];
+            let Some((pool, key)) = self.pool.as_mut().zip(one.key) else { continue };
+            let count = one.lines.len().min(LINES_PER_TICK);
+            for line in one.lines.drain(..count) {
+                pool.inbox.push_line(key, &line);
+                let submit = submit_id(&line).and_then(|id| one.sent.remove(&id));
+                judged.extend(submit.map(|(submit, extranonce1)| (link, submit, extranonce1)));
+            }
+            if !one.lines.is_empty() {
+                self.talking.push(link);
+            }
+        }
+        judged
+    }
+
+    /// Connections that the tick has heard the end of are gone.
+    pub(super) fn forget_ended(&mut self) {
+        for link in std::mem::take(&mut self.ended) {
+            let Some(key) = self.links[link].key.take() else { continue };
+            self.by_slot.remove(&key.slot);
+            if let Some(pool) = &mut self.pool {
+                pool.free(key);
+            }
+        }
+    }
+
+    pub(super) fn reach_miner(&mut self, link: usize, bytes: &[u8]) {
+        if !self.links[link].is_at_miner {
+            return;
+        }
+        let device = self.links[link].device;
+        for heard in self.devices[device].read(bytes) {
+            match heard {
+                Heard::Work => self.appoint(device),
+                Heard::Verdict(id, verdict) => {
+                    let unanswered = &mut self.devices[device].unanswered;
+                    let place = unanswered.iter().position(|submit| submit.id == id);
+                    assert!(place.is_some(), "an answer to a submit that was answered before: {id} {verdict:?}");
+                    unanswered.remove(place.expect("just looked"));
+                    let is_late = self.now_ns + nanos(PROGRESS) >= self.end_at;
+                    self.accepted_lately[device] += u64::from(verdict.is_ok() && is_late);
+                }
+                Heard::Other => {}
+            }
+        }
+    }
+
+    pub(super) fn end_at_miner(&mut self, link: usize) {
+        if !std::mem::replace(&mut self.links[link].is_at_miner, false) {
+            return;
+        }
+        let device = self.links[link].device;
+        self.device_links[device] = None;
+        self.devices[device].work_version += 1;
+        let after = self.random.between(200, 10_000);
+        self.at(Duration::from_millis(after), Event::Connect { device });
+    }
+
+    pub(super) fn appoint(&mut self, device: usize) {
+        if let Some(after) = self.devices[device].time_to_find() {
+            let work_version = self.devices[device].work_version;
+            self.at(after, Event::Find { device, work_version });
+        }
+    }
+
+    pub(super) fn find(&mut self, device: usize, work_version: u64) {
+        let Some(link) = self.device_links[device] else { return };
+        if self.devices[device].work_version != work_version || !self.devices[device].authorized {
+            return;
+        }
+        let submit = self.devices[device].find();
+        let line = submit.share.line(submit.id, &submit.user) + "\n";
+        let extranonce1 = self.devices[device].knows.extranonce1.clone();
+        self.links[link].sent.insert(submit.id, (submit.clone(), extranonce1));
+        self.devices[device].unanswered.push_back(submit);
+        self.send_to_pool(link, line.as_bytes());
+        self.appoint(device);
+    }
+
+    pub(super) fn reset(&mut self, device: usize) {
+        self.soon(self.options.reset.filter(|_| !self.is_calm), Event::Reset { device });
+        let Some(link) = self.device_links[device] else { return };
+        if self.random.chance(0.5) {
+            // What is on its way to the pool still arrives, then the end.
+            let at = self.links[link].to_pool_at.max(self.now_ns);
+            self.at_ns(at, Event::EndToPool { link, reason: CloseReason::Peer });
+        } else {
+            self.end_at_pool(link, CloseReason::SocketError);
+        }
+        self.end_at_miner(link);
+    }
+
+    pub(super) fn stall(&mut self, device: usize) {
+        self.soon(self.options.stall.filter(|_| !self.is_calm), Event::Stall { device });
+        let Some(link) = self.device_links[device] else { return };
+        let until = self.now_ns + nanos(Duration::from_secs(self.random.between(1, 120)));
+        self.links[link].to_miner_at = self.links[link].to_miner_at.max(until);
+    }
+}

@@ -1,0 +1,288 @@
+//! The pool: starts, ticks and what comes of them, commits, crashes.
+
+use super::*;
+
+impl Simulation {
+    pub(super) fn start(&mut self) {
+        if self.pool.is_some() {
+            return;
+        }
+        self.starts += 1;
+        self.set_wall();
+        self.disk.set_failing(0.0);
+        let seed = self.random.bits();
+        let started = PoolSide::start(self.settings(), seed, &self.disk, &self.wall, self.now());
+        let (mut pool, restored) =
+            started.unwrap_or_else(|error| panic!("the store does not open after a crash: {error}"));
+        self.disk.set_failing(if self.is_calm { 0.0 } else { self.options.disk_errors });
+        self.ledger.restart(&restored);
+        for row in restored.blocks.iter().filter(|row| row.state == BlockState::Pending) {
+            let bytes = row.raw.clone().expect("a block whose fate is open is journaled whole");
+            pool.submissions.push(Submission { hash: *row.hash.as_internal(), bytes });
+        }
+        self.pool = Some(pool);
+        (self.pool_tip, self.ready_since) = (None, None);
+        self.node.forget();
+        if self.node.is_up {
+            self.tell(node::health(NodeHealth::Ready, self.unix()));
+            self.ready_since = Some(self.now_ns);
+            self.at(Duration::from_millis(1), Event::TipSeen);
+        }
+        self.at(Duration::from_millis(1), Event::Resubmit);
+        self.want_tick(self.now_ns);
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        let mut settings = settings();
+        // The classes' difficulties are those of real hardware.
+        settings.device_classes = [].into();
+        settings.payout.fee =
+            (self.options.fee_basis_points > 0).then(|| cut(&address(250), self.options.fee_basis_points));
+        settings
+    }
+
+    pub(super) fn set_wall(&self) {
+        self.wall.store(self.unix().millis(), Ordering::Relaxed);
+    }
+
+    pub(super) fn tell(&mut self, event: NodeEvent) {
+        if let Some(pool) = &mut self.pool {
+            pool.inbox.node.push(event);
+            self.want_tick(self.now_ns);
+        }
+    }
+
+    pub(super) fn tick_if_due(&mut self) {
+        if self.tick_due.is_some_and(|due| due <= self.now_ns) && self.pool.is_some() {
+            self.tick_due = None;
+            self.tick();
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.ticks += 1;
+        self.set_wall();
+        let now = self.now();
+        let judged = self.read_lines();
+        let Some(pool) = &mut self.pool else { return };
+        let template = pool.inbox.node.iter().rev().find_map(|event| match event {
+            NodeEvent::Template(template) => Some(*template.previous_block.as_internal()),
+            _ => None,
+        });
+        let tips = Tips { before: self.pool_tip, after: template.or(self.pool_tip) };
+        self.pool_tip = tips.after;
+        pool.engine.tick(now, &mut pool.inbox, &mut pool.outbox);
+        let expected = self.expectations(judged, tips);
+        self.take_blocks();
+        let is_crashing = self.crash_at_block && self.has_new_submissions();
+        self.deliver(expected);
+        self.forget_ended();
+        if is_crashing {
+            // The blocks have gone out, nothing of this tick is on the disk.
+            self.crash_at_block = false;
+            return self.crash(true);
+        }
+        self.keep();
+        if !self.talking.is_empty() {
+            self.want_tick(self.now_ns + 1);
+        }
+    }
+
+    /// What each submit of the tick may be answered, in their order.
+    pub(super) fn expectations(&mut self, judged: Vec<(usize, Submit, String)>, tips: Tips) -> Vec<Expected> {
+        let unix_seconds = self.unix().header_seconds();
+        let mut expected = Vec::new();
+        for (link, submit, extranonce1) in judged {
+            let allowed = self.ledger.allowed(&submit, &extranonce1, tips, unix_seconds);
+            let is_block = submit.share.reached >= node::DIFFICULTY * 1.0001;
+            if is_block && allowed == [Ok(())] {
+                self.ledger.expect_block(&submit.share.hash);
+            }
+            if submit.intention == Intention::TooNew {
+                self.ledger.expect_refusal(&submit.share.hash);
+            }
+            expected.push(Expected { link, submit, allowed });
+        }
+        expected
+    }
+
+    pub(super) fn take_blocks(&mut self) {
+        let Some(pool) = &mut self.pool else { return };
+        for block in &pool.outbox.blocks {
+            let hash = *block.hash.as_internal();
+            self.ledger.found(&block.hash.to_string(), hash, self.now_ns);
+            self.output.update(hash);
+            pool.submissions.push(Submission { hash, bytes: block.serialise().into() });
+        }
+        self.ledger.check_blocks();
+        if !pool.outbox.blocks.is_empty() {
+            self.submit_all();
+        }
+    }
+
+    pub(super) fn has_new_submissions(&self) -> bool {
+        self.pool.as_ref().is_some_and(|pool| !pool.outbox.blocks.is_empty())
+    }
+
+    pub(super) fn deliver(&mut self, expected: Vec<Expected>) {
+        let Some(pool) = &self.pool else { return };
+        let writes: Vec<(ConnectionKey, Vec<u8>)> =
+            pool.outbox.writes.iter().map(|write| (write.connection, pool.outbox.body(&write.body).to_vec())).collect();
+        let closes: Vec<Close> = pool.outbox.closes.clone();
+        let mut answers = HashMap::new();
+        for (key, bytes) in writes {
+            self.output.update(key.slot.to_le_bytes());
+            self.output.update(&bytes);
+            assert_eq!(bytes.last(), Some(&b'\n'), "a write is whole lines");
+            let link = *self.by_slot.get(&key.slot).expect("nothing is written to a connection that has ended");
+            assert_eq!(self.links[link].key, Some(key), "a write for a former owner of the slot");
+            self.read_answers(link, &bytes, &mut answers);
+            self.links[link].last_line_at = self.now_ns;
+            if !self.links[link].has_ended {
+                self.send_to_miner(link, &bytes);
+            }
+        }
+        for one in expected {
+            self.judge(one, &mut answers);
+        }
+        for close in closes {
+            self.output.update([close.reason as u8]);
+            self.close(close);
+        }
+    }
+
+    pub(super) fn read_answers(
+        &mut self,
+        link: usize,
+        bytes: &[u8],
+        answers: &mut HashMap<(usize, u64), Result<(), i64>>,
+    ) {
+        let text = std::str::from_utf8(bytes).expect("lines are text");
+        for line in text.lines() {
+            match read_answer(line) {
+                Some((id, verdict)) => drop(answers.insert((link, id), verdict)),
+                None => self.links[link].is_working |= line.contains(r#""method":"mining.notify""#),
+            }
+        }
+    }
+
+    /// A submit that came is answered in its tick, unless its miner has hung up meanwhile.
+    pub(super) fn judge(&mut self, one: Expected, answers: &mut HashMap<(usize, u64), Result<(), i64>>) {
+        let Expected { link, submit, allowed } = one;
+        match answers.remove(&(link, submit.id)) {
+            Some(verdict) => self.ledger.verdict(&submit, &allowed, verdict, self.now_ns),
+            None if self.links[link].has_ended => self.ledger.unanswered(&submit, &allowed, self.now_ns),
+            None => panic!("no answer to {submit:?} in its tick, allowed {allowed:?}"),
+        }
+    }
+
+    pub(super) fn close(&mut self, close: Close) {
+        let Some(link) = self.by_slot.remove(&close.connection.slot) else { return };
+        self.links[link].key = None;
+        if let Some(pool) = &mut self.pool {
+            pool.free(close.connection);
+        }
+        assert!(
+            matches!(close.reason, CloseReason::NodeLost | CloseReason::AuthorizeDeadline | CloseReason::Shutdown),
+            "a miner that did nothing wrong was closed: {:?}",
+            close.reason
+        );
+        let at = self.links[link].to_miner_at.max(self.now_ns);
+        self.at_ns(at, Event::EndToMiner { link });
+    }
+
+    /// Everything of a tick that is not for miners.
+    pub(super) fn keep(&mut self) {
+        let now_ns = self.now_ns;
+        let Some(pool) = &mut self.pool else { return };
+        let records = &pool.outbox.records;
+        self.output.update(format!("{:?}", records.shares));
+        self.ledger.rows(&records.workers, &records.shares, now_ns);
+        let has_blocks = !pool.outbox.records.blocks.is_empty();
+        pool.offer_records();
+        // A block is journaled at once.
+        let has_blocks = !pool.waiting.blocks.is_empty() || has_blocks;
+        let (is_dirty, wake_at) = (pool.is_dirty, pool.outbox.wake_at);
+        if let Some(snapshot) = pool.outbox.snapshot.take() {
+            self.ledger.check_snapshot(&snapshot);
+            self.check_silence();
+        }
+        if has_blocks {
+            self.flush();
+        } else if is_dirty && !std::mem::replace(&mut self.flush_due, true) {
+            self.at(FLUSH_INTERVAL, Event::Flush);
+        }
+        if let Some(at) = wake_at {
+            self.want_tick((at.0 - 1_000_000_000).max(now_ns + 1));
+        }
+    }
+
+    /// While the node is well, every miner with work hears something once a minute.
+    pub(super) fn check_silence(&self) {
+        let Some(since) = self.ready_since else { return };
+        let now_ns = self.now_ns;
+        for link in self.links.iter().filter(|link| link.key.is_some() && link.is_working) {
+            let silence = now_ns - link.last_line_at.max(since);
+            assert!(
+                silence <= nanos(SILENCE_MAX),
+                "miner {} has heard nothing for {} s",
+                link.device,
+                silence / 1_000_000_000
+            );
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.flush_due = false;
+        self.set_wall();
+        let Some(pool) = &mut self.pool else { return };
+        if pool.commit() {
+            self.ledger.committed();
+        }
+        if pool.is_dirty {
+            self.flush_due = true;
+            self.at(FLUSH_INTERVAL, Event::Flush);
+        }
+    }
+
+    pub(super) fn crash_some_time(&mut self) {
+        self.soon(self.options.crash.filter(|_| !self.is_calm), Event::Crash);
+        if self.random.chance(0.5) {
+            self.crash_at_block = true;
+        } else {
+            self.crash(false);
+        }
+    }
+
+    /// `is_at_block`: in the tick that found a block, before anything of it is on the disk.
+    pub(super) fn crash(&mut self, is_at_block: bool) {
+        if self.pool.take().is_none() {
+            return;
+        }
+        self.crashes += 1;
+        let is_excused = self.options.disk_errors > 0.0 || is_at_block;
+        self.ledger.crash(is_excused, |hash| self.node.chain.knows(hash));
+        self.disk = if self.options.power_cuts { self.disk.after_power_cut() } else { self.disk.after_kill() };
+        (self.tick_due, self.flush_due) = (None, false);
+        self.talking.clear();
+        self.ended.clear();
+        self.by_slot.clear();
+        for link in 0..self.links.len() {
+            if self.links[link].key.take().is_some() {
+                let at = self.links[link].to_miner_at.max(self.now_ns);
+                self.at_ns(at, Event::EndToMiner { link });
+            }
+        }
+        let after = self.random.between(1, 30);
+        self.at(Duration::from_secs(after), Event::Start);
+    }
+
+    pub(super) fn reload(&mut self) {
+        self.soon(self.options.reload.filter(|_| !self.is_calm), Event::Reload);
+        let settings = self.settings();
+        if let Some(pool) = &mut self.pool {
+            pool.inbox.commands.push(Command::Reload(Box::new(settings)));
+            self.want_tick(self.now_ns);
+        }
+    }
+}
