@@ -8,6 +8,7 @@
 
 pub mod block;
 pub mod channel;
+pub mod conduct;
 pub mod connection;
 pub mod device_class;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod reject;
 pub mod settings;
 pub mod share;
 pub mod snapshot;
+pub mod submitters;
 pub mod template;
 pub mod units;
 pub mod worker;

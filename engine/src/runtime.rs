@@ -108,7 +108,8 @@ impl Pool {
     /// [`PoolError`] of the part that cannot start. A node that is down is no error.
     pub fn start(options: PoolOptions) -> Result<Self, PoolError> {
         let clock = Clock::start();
-        let sockets = Sockets::bind(&options.listen)?;
+        let mut sockets = Sockets::bind(&options.listen)?;
+        sockets.set_rate_limits(options.settings.rate_limits);
         let (store, mut restored) = store::open(options.store)?;
         let history = Arc::new(StoreHistory(store.reader()));
         let (admin, publisher) = warppool_admin::start(options.admin, history)?;
@@ -202,6 +203,7 @@ impl Pool {
         inbox.node.extend(self.node_events.try_iter());
         if let Some(Reload { settings }) = self.stop.take_reload() {
             self.sockets.set_connections_max(settings.connections_max);
+            self.sockets.set_rate_limits(settings.rate_limits);
             inbox.commands.push(Command::Reload(Box::new(settings)));
         }
         for (message, sender) in self.stop.take_messages() {

@@ -1,6 +1,7 @@
 //! One connection: its socket, the start of a line, and what it was not able to take.
 
 use super::send::NO_WRITE;
+use crate::admission::PeerNetwork;
 use crate::transport::lines::{LineTooLong, Lines};
 use crate::transport::plain::{Piece, SendQueue};
 use mio::net::TcpStream;
@@ -45,6 +46,8 @@ pub(super) struct Written {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
+    /// Where it comes from, as limits count it.
+    network: PeerNetwork,
     lines: Lines,
     queue: SendQueue,
     /// First and last write of the outbox at hand that is for this connection.
@@ -59,9 +62,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, network: PeerNetwork) -> Self {
         Self {
             stream,
+            network,
             lines: Lines::default(),
             queue: SendQueue::default(),
             first_write: NO_WRITE,
@@ -70,6 +74,10 @@ impl Connection {
             ends: false,
             given_up: None,
         }
+    }
+
+    pub(super) const fn network(&self) -> PeerNetwork {
+        self.network
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut TcpStream {

@@ -22,6 +22,7 @@ mod table;
 pub use error::NetError;
 pub use send::SendReport;
 
+use crate::admission::{Admission, PeerNetwork, Refusal};
 use connection::{Connection, Progress, Quota};
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -38,6 +39,8 @@ use warppool_components::limits::{
     ACCEPTS_PER_TICK_MAX, LINES_PER_CONNECTION_PER_TICK_MAX, LINES_PER_TICK_MAX, READ_BYTES_MAX,
     READ_BYTES_PER_CONNECTION_PER_TICK_MAX, READ_BYTES_PER_TICK_MAX,
 };
+use warppool_components::settings::RateLimits;
+use warppool_components::units;
 
 const WAKER: Token = Token(usize::MAX);
 
@@ -69,6 +72,10 @@ pub struct SocketCounters {
     pub accepted: u64,
     /// Closed at once, because there were too many.
     pub over_cap: u64,
+    /// Closed at once, because their address connects too often.
+    pub over_rate: u64,
+    /// Closed at once, because their address has too many connections.
+    pub over_address_cap: u64,
     /// Attempts at which the system could not accept, for instance for lack of file descriptors.
     pub accept_failures: u64,
 }
@@ -84,6 +91,8 @@ pub struct Sockets {
     /// Connections that may have something to read, each once.
     ready: VecDeque<ConnectionKey>,
     connections_max: usize,
+    admission: Admission,
+    started_at: Instant,
     accept_again_at: Option<Instant>,
     counters: SocketCounters,
     read_buffer: Box<[u8]>,
@@ -122,6 +131,8 @@ impl Sockets {
             table: Table::default(),
             ready: VecDeque::new(),
             connections_max: options.connections_max,
+            admission: Admission::default(),
+            started_at: Instant::now(),
             accept_again_at: None,
             counters: SocketCounters::default(),
             read_buffer: vec![0; READ_BYTES_MAX].into(),
@@ -142,6 +153,11 @@ impl Sockets {
     /// Changes the cap. Connections that are there stay.
     pub fn set_connections_max(&mut self, connections_max: usize) {
         self.connections_max = connections_max;
+    }
+
+    /// Changes what one network address may do; `None`, as at the start, limits nothing. Connections that are there stay.
+    pub fn set_rate_limits(&mut self, limits: Option<RateLimits>) {
+        self.admission.set_limits(limits);
     }
 
     /// The cap.
@@ -232,18 +248,34 @@ impl Sockets {
             self.counters.over_cap += 1;
             return;
         }
+        // A miner on an IPv4 network that reached the dual-stack socket is known by its IPv4 address.
+        let peer = peer.ip().to_canonical();
+        let network = PeerNetwork::of(peer);
+        if !self.admit(network) {
+            return;
+        }
         let key = self.table.next_key();
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(&mut stream, token_of(key), interest);
         if registered.and_then(|()| address::set_options(&stream)).is_err() {
             self.counters.accept_failures += 1;
+            self.admission.leave(network);
             return;
         }
-        self.table.insert(Connection::new(stream));
+        self.table.insert(Connection::new(stream, network));
         self.counters.accepted += 1;
-        // A miner on an IPv4 network that reached the dual-stack socket is known by its IPv4 address.
-        let peer = peer.ip().to_canonical();
         inbox.opened.push(Opened { connection: key, peer, protocol: Protocol::StratumV1 });
+    }
+
+    /// Whether one more connection of this network is let in; counts those that are not.
+    fn admit(&mut self, network: PeerNetwork) -> bool {
+        let now = units::Instant(u64::try_from(self.started_at.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        match self.admission.admit(network, now) {
+            Ok(()) => return true,
+            Err(Refusal::Rate) => self.counters.over_rate += 1,
+            Err(Refusal::AddressCap) => self.counters.over_address_cap += 1,
+        }
+        false
     }
 
     fn read(&mut self, inbox: &mut Inbox) {
@@ -277,6 +309,7 @@ impl Sockets {
     fn free(&mut self, key: ConnectionKey) -> Option<Connection> {
         let mut connection = self.table.remove(key)?;
         self.accept_again_at = None;
+        self.admission.leave(connection.network());
         // An error here leaves nothing to be done: the descriptor is closed and leaves the queue by that.
         let _ = self.poll.registry().deregister(connection.stream_mut());
         Some(connection)
