@@ -225,7 +225,8 @@ fn refused_shares_are_stored_as_numbers() {
 /// Shares of nobody's job, text that is no request, authorizes without end.
 #[test]
 fn a_flood_of_invalid_lines_is_answered_and_then_ended() {
-    let floods: [(&str, fn(u64) -> String); 4] = [
+    type Line = fn(u64) -> String;
+    let floods: [(&str, Line); 4] = [
         ("an unknown job", |n| {
             format!(r#"{{"id":{n},"method":"mining.submit","params":["{}","ffff","{n:016x}","0","0"]}}"#, address(1))
         }),
