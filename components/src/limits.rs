@@ -8,8 +8,8 @@ pub const LINE_BYTES_MAX: usize = 16 * 1024;
 pub const SHARES_PER_TICK_MAX: usize = 8192;
 
 /// Lines taken from one connection in one tick; the rest stays in the socket, so that a flood is slowed
-/// down by TCP and its neighbours are served in between.
-pub const LINES_PER_CONNECTION_PER_TICK_MAX: usize = 256;
+/// down by TCP and its neighbours are served in between. Twenty that flood make a tick about a millisecond longer.
+pub const LINES_PER_CONNECTION_PER_TICK_MAX: usize = 64;
 
 /// Lines of all connections in one tick. Every line is at most one share.
 pub const LINES_PER_TICK_MAX: usize = SHARES_PER_TICK_MAX;
@@ -89,8 +89,8 @@ pub const MERKLE_BRANCHES_MAX: usize = 16;
 /// Seconds a share's ntime may be ahead of the pool's clock (Core refuses blocks beyond 7200).
 pub const NTIME_AHEAD_SECONDS_MAX: u32 = 7000;
 
-/// Credited share hashes of a job after which the next job goes out without waiting for its time, so that a
-/// flood of easy shares does not fill the duplicate check.
+/// Credited share hashes of a job after which it counts as crowded: each connection may add only a few more, and where rates
+/// are not limited the next job goes out without waiting for its time, so that the duplicate check does not fill up.
 pub const SHARE_HASHES_FOR_NEXT_JOB: usize = 1 << 20;
 
 /// Credited share hashes remembered per job for the duplicate check. A full set stops crediting new shares of

@@ -7,8 +7,8 @@
 //!
 //! Its shares are assembled, hashed and looked at as everybody's, because one may be a block.
 
-use crate::resources::{LiveShares, Moment};
-use bevy_ecs::system::{Query, Res};
+use crate::resources::{Deadlines, LiveShares, Moment};
+use bevy_ecs::system::{Query, Res, ResMut};
 use std::time::Duration;
 use warppool_components::channel::Channel;
 use warppool_components::conduct::Conduct;
@@ -29,6 +29,7 @@ pub fn conduct(
     live: Res<LiveShares>,
     rows: Query<(&ShareOrigin, &ShareVerdict)>,
     mut channels: Query<&mut Channel>,
+    mut deadlines: ResMut<Deadlines>,
 ) {
     if live.0 == 0 {
         return;
@@ -43,7 +44,7 @@ pub fn conduct(
         if let Ok(mut channel) = channels.get_mut(group[0].channel) {
             let bad = verdicts.iter().filter(|verdict| verdict.reject.is_some_and(is_its_fault)).count();
             let good = verdicts.iter().filter(|verdict| verdict.reject.is_none()).count();
-            count(&mut channel.conduct, good as u32, bad as u32, moment.0.instant);
+            count(&mut channel.conduct, good as u32, bad as u32, moment.0.instant, &mut deadlines);
         }
     }
 }
@@ -53,8 +54,9 @@ const fn is_its_fault(reject: Reject) -> bool {
     !matches!(reject, Reject::StaleTip | Reject::JobExhausted)
 }
 
-/// Adds `good` and `bad` lines.
-pub fn count(conduct: &mut Conduct, good: u32, bad: u32, now: Instant) {
+/// Adds `good` and `bad` lines. When that is too much, `reap` looks through the connections in this tick.
+pub fn count(conduct: &mut Conduct, good: u32, bad: u32, now: Instant, deadlines: &mut Deadlines) {
+    let was_over = is_over(conduct);
     let since = *conduct.faded_at.get_or_insert(now);
     let halvings = (now.since(since).as_secs() / FADING.as_secs()).min(u64::from(u32::BITS - 1)) as u32;
     if halvings > 0 {
@@ -64,6 +66,9 @@ pub fn count(conduct: &mut Conduct, good: u32, bad: u32, now: Instant) {
     }
     conduct.good = conduct.good.saturating_add(good);
     conduct.bad = conduct.bad.saturating_add(bad);
+    if !was_over && is_over(conduct) {
+        deadlines.sweep_at = now;
+    }
 }
 
 /// Whether no more is done for its invalid lines than to answer and count them.
@@ -93,7 +98,7 @@ mod tests {
         let mut conduct = Conduct::default();
         let (mut cheap, mut over) = (false, false);
         for step in 0..86_400 / seconds {
-            count(&mut conduct, good, bad, at(step * seconds));
+            count(&mut conduct, good, bad, at(step * seconds), &mut Deadlines::default());
             cheap |= is_answered_cheaply(&conduct);
             over |= is_over(&conduct);
         }
@@ -124,9 +129,14 @@ mod tests {
     #[test]
     fn who_goes_on_well_is_forgiven() {
         let mut conduct = Conduct::default();
-        count(&mut conduct, 0, INVALID_LINES_UNTIL_CLOSED - 1, at(0));
+        let mut deadlines = Deadlines { sweep_at: at(1), ..Deadlines::default() };
+        count(&mut conduct, 0, INVALID_LINES_UNTIL_CLOSED - 1, at(0), &mut deadlines);
         assert!(is_answered_cheaply(&conduct) && !is_over(&conduct));
-        count(&mut conduct, 60, 0, at(1800));
+        assert_eq!(deadlines.sweep_at, at(1));
+        let mut worse = conduct;
+        count(&mut worse, 0, 1, at(0), &mut deadlines);
+        assert_eq!((is_over(&worse), deadlines.sweep_at), (true, at(0)), "ended at once");
+        count(&mut conduct, 60, 0, at(1800), &mut deadlines);
         assert!(!is_answered_cheaply(&conduct), "{conduct:?}");
     }
 }

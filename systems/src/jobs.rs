@@ -2,7 +2,8 @@
 //!
 //! A new tip makes a job at once, marked clean. On the same tip a better template waits for the next refresh, every
 //! [`JOB_REFRESH_SECONDS`], because small devices drop their work at every notify; only the full template after a
-//! subsidy-only one goes out at once, and the next job when a flood of shares has crowded the latest.
+//! subsidy-only one goes out at once, and the next job when thousands of connections at once have crowded
+//! the latest with shares.
 
 use crate::coinbase;
 use crate::payees::Payees;

@@ -4,7 +4,7 @@
 
 use crate::conduct;
 use crate::resources::{
-    Asked, ConnectionIndex, Incoming, LineReply, LiveShares, Moment, PendingRequest, Replies, Requests,
+    Asked, ConnectionIndex, Deadlines, Incoming, LineReply, LiveShares, Moment, PendingRequest, Replies, Requests,
 };
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
@@ -37,6 +37,7 @@ pub fn parse(
     mut live: ResMut<LiveShares>,
     mut replies: ResMut<Replies>,
     mut requests: ResMut<Requests>,
+    mut deadlines: ResMut<Deadlines>,
 ) {
     live.0 = 0;
     if incoming.0.lines.is_empty() {
@@ -52,6 +53,7 @@ pub fn parse(
         live: 0,
         replies: &mut replies,
         requests: &mut requests,
+        deadlines: &mut deadlines,
     };
     let mut sender: Option<Sender> = None;
     for (number, line) in incoming.0.lines.iter().enumerate() {
@@ -98,6 +100,7 @@ struct Intake<'a> {
     live: usize,
     replies: &'a mut Replies,
     requests: &'a mut Requests,
+    deadlines: &'a mut Deadlines,
 }
 
 impl Intake<'_> {
@@ -116,7 +119,7 @@ impl Intake<'_> {
             }
             Err(error) => {
                 let is_flood = conduct::is_answered_cheaply(&channel.conduct);
-                conduct::count(&mut channel.conduct, 0, 1, self.now);
+                conduct::count(&mut channel.conduct, 0, 1, self.now, self.deadlines);
                 let id = error.id.as_deref().unwrap_or(b"null");
                 if is_flood {
                     self.replies.answer(number, |out| emit::error_reply(out, id, emit::CODE_OTHER, MALFORMED));

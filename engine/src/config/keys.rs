@@ -202,7 +202,7 @@ pub static KEYS: &[Key] = keys! {
 
     "ratelimit.enabled", Value("true"), Live, ratelimit.enabled, "Limit rates at all. When false only fixed bounds hold.";
     "ratelimit.connects_per_sec", Value("5.0"), Live, ratelimit.connects_per_sec,
-        "Connections a second in the long run, 0.001 to 1000000. Raise it for farms of more than 1000 miners behind one address.";
+        "Connections a second in the long run, 0.001 to 1000000. A large farm behind one address needs one for every 20 miners.";
     "ratelimit.connect_burst", Value("120"), Live, ratelimit.connect_burst,
         "Connections at once, 1 to 1000000. Health probes of miners connect and close often.";
     "ratelimit.auths_per_sec", Value("1.0"), Live, ratelimit.auths_per_sec, "Authorizations a second in the long run, 0.001 to 1000000, beside the first of each connection. One over it is answered false.";

@@ -5,7 +5,7 @@ use crate::conduct;
 use crate::identity::{self, Identity};
 use crate::parse::UNKNOWN_SUBMITTER;
 use crate::payees::Payees;
-use crate::resources::{Authorizes, Moment, Outgoing, Policy, PoolTotals, ShareRows, Unsaved, WorkerIndex};
+use crate::resources::{Authorizes, Deadlines, Moment, Outgoing, Policy, PoolTotals, ShareRows, Unsaved, WorkerIndex};
 use crate::windows;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
@@ -64,9 +64,11 @@ fn pay_for_authorize(world: &mut World, at: Place) -> Result<(), &'static str> {
         return Ok(());
     }
     let now = world.resource::<Moment>().0.instant;
+    let mut deadlines = *world.resource::<Deadlines>();
     if let Some(mut channel) = world.get_mut::<Channel>(at.channel) {
-        conduct::count(&mut channel.conduct, 0, 1, now);
+        conduct::count(&mut channel.conduct, 0, 1, now, &mut deadlines);
     }
+    world.insert_resource(deadlines);
     Err("your address authorizes too often: wait some seconds and try again")
 }
 
