@@ -4,8 +4,8 @@ use bevy_ecs::schedule::{
     IntoScheduleConfigs, LogLevel, Schedule, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor,
 };
 use warppool_systems::{
-    account, announce, assemble, block, conduct, hash, ingest, jobs, judge, parse, persist, publish, reap, reply, session,
-    vardiff,
+    account, announce, assemble, block, conduct, hash, ingest, jobs, judge, parse, persist, publish, reap, reply,
+    session, vardiff,
 };
 
 /// Label of the one schedule.

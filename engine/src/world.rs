@@ -15,8 +15,8 @@ use warppool_systems::extranonces::Extranonces;
 use warppool_systems::identity;
 use warppool_systems::payees::Payees;
 use warppool_systems::resources::{
-    Authorizes, BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages, Moment, NodeView, Outgoing, Owed,
-    Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
+    Authorizes, BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages, Moment, NodeView,
+    Outgoing, Owed, Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
 };
 use warppool_systems::windows;
 
