@@ -33,8 +33,6 @@ pub enum Attack {
     Noise,
     /// Shares of a job that does not exist, by 4 clients.
     InvalidShares,
-    /// Good shares without end, by 4 clients.
-    GoodShares,
     /// Authorizes under ever new names, by 4 clients.
     Authorizes,
     /// Connects and closes without end, from one address.
@@ -45,7 +43,7 @@ pub enum Attack {
 
 impl Attack {
     /// All, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::NeverRead,
         Self::Slowloris,
         Self::HalfOpen,
@@ -54,7 +52,6 @@ impl Attack {
         Self::DeepJson,
         Self::Noise,
         Self::InvalidShares,
-        Self::GoodShares,
         Self::Authorizes,
         Self::Connects,
         Self::Storm,
@@ -72,7 +69,6 @@ impl Attack {
             Self::DeepJson => "JSON of 8000 levels",
             Self::Noise => "binary noise",
             Self::InvalidShares => "invalid shares, 4 clients",
-            Self::GoodShares => "good shares, 4 clients",
             Self::Authorizes => "authorizes, 4 clients",
             Self::Connects => "connects from one address",
             Self::Storm => "storm of reconnects",
@@ -91,7 +87,6 @@ impl Attack {
             Self::DeepJson => attacker.flood(1, |_, _| ["[".repeat(8000), "]".repeat(8000)].concat()),
             Self::Noise => attacker.flood(1, |_, number| format!("\u{1}\u{fffd}\u{7f}noise{number}\u{2}")),
             Self::InvalidShares => attacker.flood(4, |user, number| share(user, "ffffffff", number)),
-            Self::GoodShares => attacker.flood_good(),
             Self::Authorizes => attacker.flood(4, |user, number| {
                 format!("{{\"id\":{number},\"method\":\"mining.authorize\",\"params\":[\"{user}{number}\",\"x\"]}}")
             }),
@@ -224,29 +219,15 @@ impl Attacker<'_> {
     fn flood(&self, clients: usize, line: fn(&str, u64) -> String) -> io::Result<String> {
         let user = self.username();
         let lines: Vec<String> = (0..2000).map(|number| line(&user, 1 + number) + "\n").collect();
-        self.flood_with(clients, &|_| Ok(lines.concat().into_bytes()))
-    }
-
-    /// Each hash is a share where the server's difficulty is that easy.
-    fn flood_good(&self) -> io::Result<String> {
-        let user = self.username();
-        self.flood_with(4, &|round| {
-            let lines: Vec<String> = (0..2000).map(|number| share(&user, "1", round * 2000 + number) + "\n").collect();
-            Ok(lines.concat().into_bytes())
-        })
-    }
-
-    fn flood_with(&self, clients: usize, text: &(dyn Fn(u64) -> io::Result<Vec<u8>> + Sync)) -> io::Result<String> {
+        let text = lines.concat();
         let start = Instant::now();
         let one = || -> io::Result<(u64, Option<Duration>)> {
             let mut stream = self.join()?;
             let drain = Drain::start(&stream)?;
-            let mut round = 0;
             while !self.is_over() {
-                if peer::write_until(&mut stream, &text(round)?, self.end).is_err() || drain.has_ended() {
+                if peer::write_until(&mut stream, text.as_bytes(), self.end).is_err() || drain.has_ended() {
                     return Ok((drain.lines(), Some(start.elapsed())));
                 }
-                round += 1;
             }
             Ok((drain.lines(), None))
         };
