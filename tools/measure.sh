@@ -5,7 +5,7 @@
 #
 #   tools/measure.sh [SECONDS] [PART...]
 #
-# SECONDS a run, 10 when not said. PARTs: verdicts cores latency idle storm tls fanout; all when not said. The server has
+# SECONDS a run, 10 when not said. PARTs: verdicts cores latency idle storm tls fanout abuse; all when not said. The server has
 # core 0 for itself and the generator core 1, but in "cores", where the pool may use all.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -263,5 +263,18 @@ if wants fanout; then
         echo "| $connections | $bytes | $(calculate %.1f "$bare_us / 1000") | $(calculate %.1f "$pool_us / 1000") |" \
             "$(calculate %.2f "$pool_us / $bare_us") | $receipts |"
     done
+    stop_pool
+fi
+
+if wants abuse; then
+    start_node abuse
+    # As by default, but for the cap of connections and the difficulty.
+    sed -i '/^\[ratelimit\]/,$ s/false/true/' "$directory/abuse.toml"
+    start_pool abuse 0
+    echo
+    echo "What attacks cost 1000 other miners, who submit 20,000 shares a second meanwhile. Attackers, miners and the"
+    echo "generator share one core, the server has the other."
+    echo
+    taskset -c 1 "$target/release/warppool-loadgen" abuse --pool "$address" -n 1000 --seconds "$seconds" --server-pid "$pool"
     stop_pool
 fi

@@ -1,12 +1,13 @@
 //! A channel: one stream of jobs and shares. A V1 connection has one, a V2 connection may have many.
 
+use crate::conduct::{Conduct, CreditCount};
 use crate::connection::ConnectionKey;
 use crate::job::JobId;
 use crate::limits::{DIFFICULTY_EPOCHS_MAX, EXTRANONCE1_BYTES, PAYOUT_CHANGES_MAX};
+use crate::submitters::Submitters;
 use crate::units::{Difficulty, Instant, Target};
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
-use std::sync::Arc;
 
 /// From which job on a difficulty governs a channel.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -36,11 +37,14 @@ pub struct Channel {
     pub former_payouts: Vec<(JobId, u32)>,
     /// The worker that was authorized first; it decides who is paid.
     pub worker: Option<Entity>,
-    /// Usernames that may submit and whom they credit: every authorized one, and those of the same address that
-    /// turned up in shares. Proxies have many.
-    pub submitters: Vec<(Arc<str>, Entity)>,
-    /// Place in `submitters` of the last share's, which is nearly always the next one's too.
-    pub last_submitter: usize,
+    /// Usernames that may submit and whom they credit.
+    pub submitters: Submitters,
+    /// Until then no new username in a share is looked at: its address has named too many.
+    pub recognise_again_at: Instant,
+    /// Whether what it sends is of use.
+    pub conduct: Conduct,
+    /// Credited shares of its latest jobs.
+    pub credits: CreditCount,
     /// Whether a missing left padding of extranonce2 is filled.
     pub pads_extranonce2: bool,
     /// The miner can be sent jobs: it has subscribed and authorized.

@@ -30,6 +30,8 @@ pub enum CloseReason {
     Peer,
     /// The socket failed (reset, time-out of keepalive).
     SocketError,
+    /// Nearly all that the miner sent was invalid, thousands of lines.
+    InvalidLines,
     /// A line exceeded [`LINE_BYTES_MAX`](crate::limits::LINE_BYTES_MAX).
     LineTooLong,
     /// It spoke something that is not served here: HTTP, Stratum V2, plain text on the port for TLS, or TLS without a
@@ -57,6 +59,7 @@ impl CloseReason {
         match self {
             Self::Peer => "miner hung up",
             Self::SocketError => "socket failed",
+            Self::InvalidLines => "nearly all its shares or lines are invalid",
             Self::LineTooLong => "line too long",
             Self::Misdirected => "speaks what is not served here",
             Self::ProxyRefused => "PROXY header refused",
@@ -96,6 +99,8 @@ pub struct Session {
     pub subscribed: bool,
     /// Name under which the extranonce can be had again.
     pub session_id: u64,
+    /// It has asked to authorize; the first time is paid for by its connect.
+    pub has_asked_to_authorize: bool,
     /// User agent, cut at [`USER_AGENT_BYTES_MAX`](crate::limits::USER_AGENT_BYTES_MAX).
     pub user_agent: Arc<str>,
     /// Difficulty that the miner suggested last.

@@ -9,6 +9,7 @@
 pub mod address_range;
 pub mod block;
 pub mod channel;
+pub mod conduct;
 pub mod connection;
 pub mod device_class;
 pub mod event;
@@ -22,6 +23,7 @@ pub mod reject;
 pub mod settings;
 pub mod share;
 pub mod snapshot;
+pub mod submitters;
 pub mod template;
 pub mod units;
 pub mod worker;

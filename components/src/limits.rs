@@ -8,8 +8,8 @@ pub const LINE_BYTES_MAX: usize = 16 * 1024;
 pub const SHARES_PER_TICK_MAX: usize = 8192;
 
 /// Lines taken from one connection in one tick; the rest stays in the socket, so that a flood is slowed
-/// down by TCP and its neighbours are served in between.
-pub const LINES_PER_CONNECTION_PER_TICK_MAX: usize = 256;
+/// down by TCP and its neighbours are served in between. Twenty that flood make a tick about a millisecond longer.
+pub const LINES_PER_CONNECTION_PER_TICK_MAX: usize = 64;
 
 /// Lines of all connections in one tick. Every line is at most one share.
 pub const LINES_PER_TICK_MAX: usize = SHARES_PER_TICK_MAX;
@@ -115,14 +115,45 @@ pub const MERKLE_BRANCHES_MAX: usize = 16;
 /// Seconds a share's ntime may be ahead of the pool's clock (Core refuses blocks beyond 7200).
 pub const NTIME_AHEAD_SECONDS_MAX: u32 = 7000;
 
-/// Credited share hashes of a job after which the next job goes out without waiting for its time, so that a
-/// flood of easy shares does not fill the duplicate check.
+/// Credited share hashes of a job after which it counts as crowded: each connection may add only a few more, and where rates
+/// are not limited the next job goes out without waiting for its time, so that the duplicate check does not fill up.
 pub const SHARE_HASHES_FOR_NEXT_JOB: usize = 1 << 20;
 
 /// Credited share hashes remembered per job for the duplicate check. A full set stops crediting new shares of
 /// that job rather than crediting one twice. Miners need a moment to follow the next job, so four times
 /// [`SHARE_HASHES_FOR_NEXT_JOB`]; a set that full takes 64 MiB.
 pub const SHARE_HASHES_PER_JOB_MAX: usize = 4 * SHARE_HASHES_FOR_NEXT_JOB;
+
+/// Credited share hashes of one connection in one job (and as many in all earlier jobs together, until the next one), so
+/// that nobody fills the duplicate check of others. Over 2000 shares a second, more than the fastest honest miner sends
+/// before its difficulty has followed. Only where rates are limited.
+pub const SHARE_HASHES_PER_CONNECTION_MAX: u32 = 1 << 16;
+
+/// The same once a job holds [`SHARE_HASHES_FOR_NEXT_JOB`]: 30 a second, what no difficulty of ours asks of anybody. So
+/// it takes 3000 connections that flood to fill a job for those who do not.
+pub const SHARE_HASHES_PER_CONNECTION_IF_CROWDED_MAX: u32 = 1 << 10;
+
+/// Credited shares a second beyond which a difficulty that the password pinned is raised all the same. A hundred times
+/// what vardiff aims at; it costs the pool some 20 us of work and 300 bytes on disk a second.
+pub const PINNED_SHARES_PER_SECOND_MAX: f64 = 10.0;
+
+/// Invalid lines of a connection (refused shares but stale ones, lines that are no request, refused authorizes), faded over
+/// some ten minutes, from which on nothing but their number is kept of those that follow. One every second.
+pub const INVALID_LINES_UNTIL_CHEAP: u32 = 512;
+
+/// Invalid lines of a connection, counted in the same way, at which it is closed. Seven a second: no unlucky and no slow
+/// miner gets there.
+pub const INVALID_LINES_UNTIL_CLOSED: u32 = 4096;
+
+/// Network addresses whose recent connects or authorizes are remembered; 40 bytes each.
+pub const ADDRESSES_REMEMBERED_MAX: usize = 64 * 1024;
+
+/// Payees without a live connection that are kept, for one network address, until the last job that pays them is gone. A
+/// miner that comes back finds its work still good; one that comes under ever new addresses is kept this many.
+pub const PAYEES_LINGERING_PER_ADDRESS_MAX: usize = 64;
+
+/// Usernames of a connection up to which they are searched one by one, which is faster than hashing for so few.
+pub const SUBMITTERS_SEARCHED_MAX: usize = 8;
 
 /// Messages that wait between the node's threads and the engine.
 pub const NODE_EVENTS_QUEUED_MAX: usize = 256;

@@ -7,16 +7,18 @@ use crate::worker::WorkerId;
 use bevy_ecs::component::Component;
 use std::sync::Arc;
 
-/// One judged share.
+/// A judged share, or several refused ones of one worker and cause.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ShareRow {
     /// Who is credited, or whose it would have been.
     pub worker: WorkerId,
     /// When it was judged.
     pub at: UnixTime,
-    /// Difficulty that it is credited with: its job's.
+    /// Shares that the row stands for: 1 when credited. Of refused ones nobody needs to know each.
+    pub count: u32,
+    /// Difficulty that it is credited with: its job's; 0 when refused.
     pub difficulty: f64,
-    /// Difficulty that its hash reached; 0 when nothing was hashed.
+    /// Difficulty that its hash reached; 0 when refused.
     pub reached: f64,
     /// `None` when credited, else the cause's [`Reject::index`](crate::reject::Reject::index).
     pub reject: Option<u8>,

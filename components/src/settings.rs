@@ -2,6 +2,7 @@
 
 use crate::units::Difficulty;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +108,36 @@ pub struct VardiffSettings {
     pub initial: Difficulty,
 }
 
+/// What one network address may do: a whole IPv4 address, or the /64 of an IPv6 one.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RateLimits {
+    /// Connections a second in the long run.
+    pub connects_per_second: f64,
+    /// Connections at once.
+    pub connect_burst: u32,
+    /// Authorizes a second in the long run, beside the first of each connection.
+    pub authorizes_per_second: f64,
+    /// Authorizes at once, beside the first of each connection.
+    pub authorize_burst: u32,
+    /// Live connections; `None` for no limit.
+    pub connections_per_address_max: Option<NonZeroU32>,
+    /// Time without an attempt after which an address starts anew.
+    pub forget_after: Duration,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            connects_per_second: 5.0,
+            connect_burst: 120,
+            authorizes_per_second: 1.0,
+            authorize_burst: 30,
+            connections_per_address_max: None,
+            forget_after: Duration::from_secs(300),
+        }
+    }
+}
+
 /// What the engine needs to know.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Settings {
@@ -132,6 +163,8 @@ pub struct Settings {
     pub saved_workers_per_user_max: usize,
     /// Workers remembered in all; the ones not seen for longest go first.
     pub saved_workers_total_max: usize,
+    /// What one network address may do, and how much one connection; `None` limits nothing but by fixed bounds.
+    pub rate_limits: Option<RateLimits>,
     /// A connection without any line for so long is closed, unless it has authorized.
     pub idle_evict: Duration,
 }

@@ -81,6 +81,8 @@ pub struct WorkerPresence {
     pub difficulty: Option<Difficulty>,
     /// Hash rate estimate that belongs to it, in hashes a second.
     pub hashes_per_second: f64,
+    /// Refused shares that the store was told of.
+    pub rejected_saved: RejectCounts,
     /// Something changed that the store does not know yet.
     pub unsaved: bool,
     /// How often its shares come, and how long none has come.

@@ -116,6 +116,7 @@ impl Pool {
         let mut sockets = Sockets::bind(&options.listen)?;
         sockets.set_tls(options.certificate.as_ref().map(Certificate::config));
         let public_url = Some(options.admin.public_url.clone()).filter(|url| !url.is_empty());
+        sockets.set_rate_limits(options.settings.rate_limits);
         let (store, mut restored) = store::open(options.store)?;
         let history = Arc::new(StoreHistory(store.reader()));
         let (admin, publisher) = warppool_admin::start(options.admin, history)?;
@@ -221,6 +222,7 @@ impl Pool {
         if let Some(Reload { settings, certificate }) = self.stop.take_reload() {
             self.serve_by(certificate);
             self.sockets.set_connections_max(settings.connections_max);
+            self.sockets.set_rate_limits(settings.rate_limits);
             inbox.commands.push(Command::Reload(Box::new(settings)));
         }
         for (message, sender) in self.stop.take_messages() {

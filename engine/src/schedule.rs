@@ -4,8 +4,8 @@ use bevy_ecs::schedule::{
     IntoScheduleConfigs, LogLevel, Schedule, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor,
 };
 use warppool_systems::{
-    account, announce, assemble, block, hash, ingest, jobs, judge, parse, persist, publish, reap, reply, session,
-    vardiff,
+    account, announce, assemble, block, conduct, hash, ingest, jobs, judge, parse, persist, publish, reap, reply,
+    session, vardiff,
 };
 
 /// Label of the one schedule.
@@ -32,6 +32,7 @@ pub fn build() -> Schedule {
             assemble::assemble,
             hash::hash,
             judge::judge,
+            conduct::conduct,
             block::block,
             account::account,
             (vardiff::vardiff, vardiff::ease).chain(),

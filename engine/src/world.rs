@@ -15,8 +15,8 @@ use warppool_systems::extranonces::Extranonces;
 use warppool_systems::identity;
 use warppool_systems::payees::Payees;
 use warppool_systems::resources::{
-    BlockIndex, BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages, Moment, NodeView,
-    Outgoing, Owed, Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
+    Authorizes, BlockIndex, BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages, Moment,
+    NodeView, Outgoing, Owed, Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
 };
 use warppool_systems::windows;
 
@@ -26,6 +26,7 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
     world.insert_resource(Moment(now));
     world.insert_resource(Policy(settings));
     world.insert_resource(Extranonces::new(seed));
+    world.init_resource::<Authorizes>();
     world.init_resource::<Incoming>();
     world.init_resource::<Outgoing>();
     world.init_resource::<LiveShares>();
@@ -153,6 +154,7 @@ fn presence(row: WorkerRow) -> WorkerPresence {
         device_class: "".into(),
         difficulty: row.difficulty.and_then(|difficulty| Difficulty::new(difficulty).ok()),
         hashes_per_second: row.hashes_per_second,
+        rejected_saved: row.rejected,
         unsaved: false,
         ..WorkerPresence::default()
     }

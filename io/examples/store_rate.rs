@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let row = |n: u64| ShareRow {
         worker: WorkerId((n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 % WORKERS as u32),
         at: UnixTime::from_seconds(now),
+        count: 1,
         difficulty: 1024.0,
         reached: 2048.0,
         reject: None,

@@ -111,6 +111,7 @@ fn writes_until_killed() {
         let row = |n: u64| ShareRow {
             worker: WorkerId((n % 7) as u32 + 1),
             at: now(),
+            count: 1,
             difficulty: 8.0,
             reached: 9.0,
             reject: (n == 0).then_some(3),

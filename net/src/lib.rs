@@ -2,6 +2,7 @@
 //!
 //! - [`wire`]: what miners and pool say to each other, bytes to values and back. No IO, no clock, no state.
 //! - [`transport`]: what lies between a socket's bytes and the wire's messages. No IO, no clock.
+//! - [`admission`]: which addresses may connect, how often and how many at a time. No IO, no clock.
 //! - `sockets`: the mio event loop, the only place with a socket. Behind the feature of the same name, so
 //!   that those who need the codecs alone do not see it.
 //!
@@ -10,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admission;
 #[cfg(feature = "sockets")]
 pub mod sockets;
 pub mod transport;

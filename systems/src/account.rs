@@ -7,7 +7,6 @@ use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
 use warppool_components::inbox::Now;
 use warppool_components::record::ShareRow;
-use warppool_components::reject::Reject;
 use warppool_components::share::{ShareVerdict, ShareWork};
 use warppool_components::units::UnixTime;
 use warppool_components::worker::{Hashrate, TipLatency, WorkerId, WorkerIdentity, WorkerPresence, WorkerTotals};
@@ -71,6 +70,7 @@ fn credit(
     presence.last_seen = now.unix;
     let mut tip_latency = None;
     match verdict.reject {
+        // `persist` makes a row of the number; a flood of refused shares must not fill the disk.
         Some(reject) => totals.rejected[reject.index()] += 1,
         None => {
             totals.accepted += 1;
@@ -80,6 +80,7 @@ fn credit(
             totals.last_share_at = Some(now.unix);
             windows::add(&mut rate, work.difficulty);
             tip_latency = first_on_tip(&mut presence, board, now);
+            unsaved.shares.push(row(identity.id, work, verdict, now.unix));
         }
     }
     presence::hear(&mut presence, verdict.reject.is_none().then_some(work.difficulty), now.instant);
@@ -87,7 +88,6 @@ fn credit(
         presence.unsaved = true;
         unsaved.workers.push(entity);
     }
-    unsaved.shares.push(row(identity.id, work, verdict, now.unix));
     tip_latency
 }
 
@@ -105,8 +105,7 @@ fn first_on_tip(presence: &mut WorkerPresence, board: &JobBoard, now: Now) -> Op
     Some(seconds)
 }
 
+/// The row of a credited share.
 fn row(worker: WorkerId, work: &ShareWork, verdict: &ShareVerdict, at: UnixTime) -> ShareRow {
-    let difficulty = if work.hashable { work.difficulty.value() } else { 0.0 };
-    let reject = verdict.reject.map(|reject: Reject| reject.index() as u8);
-    ShareRow { worker, at, difficulty, reached: verdict.reached, reject }
+    ShareRow { worker, at, count: 1, difficulty: work.difficulty.value(), reached: verdict.reached, reject: None }
 }

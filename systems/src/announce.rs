@@ -25,7 +25,7 @@ pub fn announce(
     }
     for message in messages.0.drain(..) {
         let is_for = |worker: Entity| concerns(&message, worker, &index, &identities);
-        let hears = |channel: &&Channel| channel.ready && channel.submitters.iter().any(|(_, worker)| is_for(*worker));
+        let hears = |channel: &&Channel| channel.ready && channel.submitters.iter().any(|(_, worker)| is_for(worker));
         let body = text(&message);
         let mut count = 0;
         for channel in channels.iter().filter(hears) {

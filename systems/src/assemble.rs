@@ -2,7 +2,7 @@
 //!
 //! A share that will be refused is still hashed when its header is known: it may be a block all the same.
 
-use crate::parse::{UNKNOWN_SUBMITTER, may_not_submit};
+use crate::parse::may_not_submit;
 use crate::resources::{JobBoard, LiveShares, Moment};
 use bevy_ecs::system::{Query, Res};
 use warppool_components::channel::{Channel, DifficultyEpochs};
@@ -55,10 +55,8 @@ impl Bench<'_, '_, '_> {
         refused: Option<Reject>,
     ) -> Result<(), Reject> {
         let (channel, epochs) = self.channels.get(origin.channel).map_err(|_| Reject::Unauthorized)?;
-        work.worker = match channel.submitters.get(origin.submitter as usize) {
-            Some((_, worker)) if origin.submitter != UNKNOWN_SUBMITTER => Some(*worker),
-            _ => channel.worker,
-        };
+        // An unknown username's place is beyond them all.
+        work.worker = channel.submitters.worker(origin.submitter).or(channel.worker);
         if refused.is_some() {
             return Ok(());
         }

@@ -11,14 +11,18 @@ use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
 use warppool_components::channel::{Channel, DifficultyEpochs, Suspicion, Vardiff};
+use warppool_components::conduct::{Conduct, CreditCount};
 use warppool_components::connection::{CloseReason, Connection, Session};
 use warppool_components::event::{PoolEvent, PoolEventKind};
 use warppool_components::inbox::{Closed, Command, Now, Opened};
+use warppool_components::job::JobPayouts;
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_components::outbox::{Close, NoticeLevel};
 use warppool_components::settings::Settings;
-use warppool_components::units::Hash256;
+use warppool_components::submitters::Submitters;
+use warppool_components::units::{Hash256, Instant};
 use warppool_components::worker::{WorkerIdentity, WorkerPresence};
+use warppool_net::admission::PeerNetwork;
 
 /// Takes everything but lines out of the inbox. Connections that are gone stay in the world until `reap`: their
 /// last lines are in this inbox and still count.
@@ -71,8 +75,10 @@ fn open(world: &mut World, opened: Opened) {
         payout: None,
         former_payouts: Vec::new(),
         worker: None,
-        submitters: Vec::new(),
-        last_submitter: 0,
+        submitters: Submitters::default(),
+        recognise_again_at: Instant::default(),
+        conduct: Conduct::default(),
+        credits: CreditCount::default(),
         pads_extranonce2: false,
         ready: false,
         owes_job: false,
@@ -84,7 +90,7 @@ fn open(world: &mut World, opened: Opened) {
     world.resource_mut::<ConnectionIndex>().insert(opened.connection, connection);
 }
 
-fn initial_vardiff(settings: &Settings, now: warppool_components::units::Instant) -> Vardiff {
+fn initial_vardiff(settings: &Settings, now: Instant) -> Vardiff {
     Vardiff {
         announced: settings.vardiff.initial,
         in_force: settings.vardiff.initial,
@@ -169,8 +175,10 @@ fn pay_anew(world: &mut World) {
     let channels: Vec<Entity> = channels.iter(world).map(|(entity, _)| entity).collect();
     for entity in channels {
         let Some(channel) = world.get::<Channel>(entity) else { continue };
-        let (Some(before), Some((username, worker))) = (channel.payout, channel.submitters.first()) else { continue };
-        let worker = *worker;
+        let (Some(before), Some((username, worker))) = (channel.payout, channel.submitters.iter().next()) else {
+            continue;
+        };
+        let connection = channel.connection;
         let settings = &world.resource::<Policy>().0;
         // A username that names nobody any more is refused when it comes again; until then it is paid as it was.
         let Ok(identity) = identity::identify(username, settings.network, &settings.payout) else { continue };
@@ -183,7 +191,7 @@ fn pay_anew(world: &mut World) {
         }
         let Some(payout) = payees.retain(&identity.payee) else { continue };
         let newest = world.resource::<JobBoard>().newest;
-        world.resource_mut::<Payees>().release(before, newest);
+        release(world, before, connection);
         if let Some(mut channel) = world.get_mut::<Channel>(entity) {
             channel.change_payout(payout, newest);
         }
@@ -214,20 +222,35 @@ pub fn forget(world: &mut World, closed: Closed) {
 fn forget_channel(world: &mut World, entity: Entity, session_id: u64, now: Now, reason: CloseReason) {
     let Some(mut channel) = world.get_mut::<Channel>(entity) else { return };
     let submitters = std::mem::take(&mut channel.submitters);
-    let payout = channel.payout;
+    let (payout, connection) = (channel.payout, channel.connection);
     let (extranonce1, first_job, last_job) = (channel.extranonce1, channel.first_job, channel.last_job);
     let epochs = world.get::<DifficultyEpochs>(entity).cloned().unwrap_or_default();
     let former = Former { extranonce1, first_job, last_job, epochs };
     world.resource_mut::<Extranonces>().keep(session_id, former, now.instant);
     if let Some(payout) = payout {
-        let newest = world.resource::<JobBoard>().newest;
-        world.resource_mut::<Payees>().release(payout, newest);
+        release(world, payout, connection);
     }
-    let mut workers: Vec<Entity> = submitters.into_iter().map(|(_, worker)| worker).collect();
+    let mut workers: Vec<Entity> = submitters.iter().map(|(_, worker)| worker).collect();
     workers.sort_unstable();
     workers.dedup();
     for worker in workers {
         leave(world, worker, now, reason);
+    }
+}
+
+/// One channel less is paid to a payee. Where the address of the connection has left too many, the one that it left longest
+/// ago goes at once, and what jobs hold of it.
+fn release(world: &mut World, payout: u32, connection: Entity) {
+    let newest = world.resource::<JobBoard>().newest;
+    let peer =
+        world.get::<Connection>(connection).map(|connection| PeerNetwork::of(connection.peer)).unwrap_or_default();
+    let Some(evicted) = world.resource_mut::<Payees>().release(payout, newest, peer) else { return };
+    let jobs: Vec<Entity> = world.resource::<JobBoard>().jobs.iter().map(|(_, job)| *job).collect();
+    for job in jobs {
+        let mut payouts = world.get_mut::<JobPayouts>(job);
+        if let Some(payout) = payouts.as_mut().and_then(|payouts| payouts.by_payee.get_mut(evicted as usize)) {
+            *payout = None;
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A new tip makes a job at once, marked clean. On the same tip a better template waits for the next refresh, every
 //! [`JOB_REFRESH_SECONDS`], because small devices drop their work at every notify; only the full template after a
-//! subsidy-only one goes out at once, and the next job when a flood of shares has crowded the latest.
+//! subsidy-only one goes out at once, and the next job when thousands of connections at once have crowded
+//! the latest with shares.
 
 use crate::coinbase;
 use crate::payees::Payees;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use warppool_components::event::{PoolEvent, PoolEventKind};
 use warppool_components::inbox::Now;
 use warppool_components::job::{CoinbaseOutput, Job, JobId, JobPayouts, Payout, TipNumber};
-use warppool_components::limits::{JOB_REFRESH_SECONDS, SHARE_HASHES_FOR_NEXT_JOB};
+use warppool_components::limits::{JOB_REFRESH_SECONDS, SHARE_HASHES_FOR_NEXT_JOB, SHARE_HASHES_PER_JOB_MAX};
 use warppool_components::node::NodeHealth;
 use warppool_components::settings::{Payee, PayoutSettings};
 use warppool_components::snapshot::JobSnapshot;
@@ -55,7 +56,10 @@ fn due(world: &World, now: Now) -> Option<(Arc<Template>, bool)> {
 fn is_crowded(world: &World) -> bool {
     let latest = world.resource::<JobBoard>().latest();
     let known = latest.and_then(|entity| world.get::<ShareSet>(entity));
-    known.is_some_and(|known| known.len() >= SHARE_HASHES_FOR_NEXT_JOB)
+    // Where connections are limited it takes a thousand of them to get this far, and most miners drop their work at a job.
+    let is_limited = world.resource::<Policy>().0.rate_limits.is_some();
+    let crowd = if is_limited { SHARE_HASHES_PER_JOB_MAX / 2 } else { SHARE_HASHES_FOR_NEXT_JOB };
+    known.is_some_and(|known| known.len() >= crowd)
 }
 
 /// With no node to say whether the tip still holds, or when it is known that it does not, no fresh work is made of it.

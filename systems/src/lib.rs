@@ -1,6 +1,6 @@
 //! What happens in a tick: one file a system, in the order of the tick.
 //!
-//! ingest, parse, session, jobs, assemble, hash, judge, block, account, vardiff, reply, announce, persist, publish, reap.
+//! ingest, parse, session, jobs, assemble, hash, judge, conduct, block, account, vardiff, reply, announce, persist, publish, reap.
 //!
 //! A system is a function over the world. None reads a clock, opens a socket, touches a disk or draws a random
 //! number: all of that came in with the inbox, all effects go out with the outbox. `engine::schedule` says which
@@ -13,6 +13,7 @@ pub mod account;
 pub mod announce;
 pub mod assemble;
 pub mod block;
+pub mod conduct;
 pub mod hash;
 pub mod ingest;
 pub mod jobs;

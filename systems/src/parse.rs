@@ -2,15 +2,18 @@
 //!
 //! After this system nobody but `reply` knows what protocol a miner speaks.
 
+use crate::conduct;
 use crate::resources::{
-    Asked, ConnectionIndex, Incoming, LineReply, LiveShares, Moment, PendingRequest, Replies, Requests,
+    Asked, ConnectionIndex, Deadlines, Incoming, LineReply, LiveShares, Moment, PendingRequest, Replies, Requests,
 };
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
 use warppool_components::channel::Channel;
 use warppool_components::connection::{Connection, ConnectionKey};
+use warppool_components::limits::WORKERS_PER_CONNECTION_MAX;
 use warppool_components::reject::Reject;
 use warppool_components::share::{ShareClaim, ShareOrigin, ShareVerdict};
+use warppool_components::units::Instant;
 use warppool_net::wire::v1::{Message, Request, SubmitError, emit, parse as parse_line, scan_submit};
 
 /// The columns that `parse` fills.
@@ -18,6 +21,9 @@ type Columns = (&'static mut ShareOrigin, &'static mut ShareClaim, &'static mut 
 
 /// Place of an unknown username.
 pub const UNKNOWN_SUBMITTER: u32 = u32::MAX;
+
+/// What is said to a flood of lines that are no requests.
+const MALFORMED: &str = "Malformed request";
 
 /// Reads every line once.
 #[expect(clippy::too_many_arguments, reason = "a system's parameters are what it touches")]
@@ -31,6 +37,7 @@ pub fn parse(
     mut live: ResMut<LiveShares>,
     mut replies: ResMut<Replies>,
     mut requests: ResMut<Requests>,
+    mut deadlines: ResMut<Deadlines>,
 ) {
     live.0 = 0;
     if incoming.0.lines.is_empty() {
@@ -39,12 +46,14 @@ pub fn parse(
     let mut columns = rows.contiguous_iter_mut().expect("share components are stored in tables");
     let (mut origins, mut claims, mut verdicts) = columns.next().expect("the share rows are spawned at start");
     let mut intake = Intake {
+        now: moment.0.instant,
         origins: origins.bypass_change_detection(),
         claims: claims.bypass_change_detection(),
         verdicts: verdicts.bypass_change_detection(),
         live: 0,
         replies: &mut replies,
         requests: &mut requests,
+        deadlines: &mut deadlines,
     };
     let mut sender: Option<Sender> = None;
     for (number, line) in incoming.0.lines.iter().enumerate() {
@@ -84,12 +93,14 @@ impl Sender {
 
 /// Where lines go.
 struct Intake<'a> {
+    now: Instant,
     origins: &'a mut [ShareOrigin],
     claims: &'a mut [ShareClaim],
     verdicts: &'a mut [ShareVerdict],
     live: usize,
     replies: &'a mut Replies,
     requests: &'a mut Requests,
+    deadlines: &'a mut Deadlines,
 }
 
 impl Intake<'_> {
@@ -107,7 +118,13 @@ impl Intake<'_> {
                 self.request(number, id.map(|id| id.into_owned()), Asked::Request(owned(request)), sender);
             }
             Err(error) => {
+                let is_flood = conduct::is_answered_cheaply(&channel.conduct);
+                conduct::count(&mut channel.conduct, 0, 1, self.now, self.deadlines);
                 let id = error.id.as_deref().unwrap_or(b"null");
+                if is_flood {
+                    self.replies.answer(number, |out| emit::error_reply(out, id, emit::CODE_OTHER, MALFORMED));
+                    return;
+                }
                 self.replies.answer(number, |out| emit::error_reply(out, id, emit::CODE_OTHER, &error.to_string()));
             }
         }
@@ -135,12 +152,15 @@ impl Intake<'_> {
         }
         self.live += 1;
         let row_number = row as u32;
-        let submitter = submitter(channel, username);
+        let submitter = channel.submitters.find_for_share(username).unwrap_or(UNKNOWN_SUBMITTER);
+        let is_flood = conduct::is_answered_cheaply(&channel.conduct);
         self.origins[row] = ShareOrigin { channel: sender.channel, line, submitter };
         self.claims[row] = claim.unwrap_or_default();
         let reject = match claim {
             Err(error) => {
-                self.own_words(row_number, &error.to_string());
+                if !is_flood {
+                    self.own_words(row_number, &error.to_string());
+                }
                 Some(error.reject())
             }
             Ok(_) if sender.asked => None,
@@ -148,10 +168,15 @@ impl Intake<'_> {
         };
         self.verdicts[row] = ShareVerdict { reject, ..ShareVerdict::default() };
         self.remember_id(id, line, row_number);
-        if submitter == UNKNOWN_SUBMITTER && reject.is_none() {
+        if submitter == UNKNOWN_SUBMITTER && reject.is_none() && !is_flood && self.may_recognise(channel) {
             let username = String::from_utf8_lossy(username).into_owned();
             self.request(line, None, Asked::Recognise { row: row_number, username }, sender);
         }
+    }
+
+    /// Whether it is worth asking who a new username is; if not, its shares are the first worker's.
+    fn may_recognise(&self, channel: &Channel) -> bool {
+        self.now >= channel.recognise_again_at && channel.submitters.len() < WORKERS_PER_CONNECTION_MAX
     }
 
     fn remember_id(&mut self, id: Option<&[u8]>, line: u32, row: u32) {
@@ -176,21 +201,6 @@ pub fn may_not_submit(channel: &Channel) -> Option<Reject> {
         (None, _) => Some(Reject::Unauthorized),
         (Some(_), false) => Some(Reject::NotSubscribed),
         (Some(_), true) => None,
-    }
-}
-
-/// The username's place in the channel's submitters: nearly always that of the last share.
-fn submitter(channel: &mut Channel, username: &[u8]) -> u32 {
-    let is_it = |place: usize| channel.submitters.get(place).is_some_and(|(name, _)| name.as_bytes() == username);
-    if is_it(channel.last_submitter) {
-        return channel.last_submitter as u32;
-    }
-    match (0..channel.submitters.len()).find(|place| is_it(*place)) {
-        Some(place) => {
-            channel.last_submitter = place;
-            place as u32
-        }
-        None => UNKNOWN_SUBMITTER,
     }
 }
 

@@ -1,12 +1,14 @@
 //! Twelfth: what the store is to keep.
 //!
 //! Shares, the rows of their workers and the sums of the pool go together, some fifty milliseconds after the first of them, so that
-//! the store's sums agree with its workers whenever the machine stops.
+//! the store's sums agree with its workers whenever the machine stops. Refused shares leave as numbers: at most a row for
+//! each worker and cause in that time, however many there are.
 
 use crate::resources::{Deadlines, Moment, Outgoing, PERSIST_INTERVAL, PoolTotals, Stopping, Unsaved};
 use bevy_ecs::system::{Query, Res, ResMut};
-use warppool_components::record::{PoolTotalsRow, WorkerRow};
-use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
+use warppool_components::record::{PoolTotalsRow, ShareRow, WorkerRow};
+use warppool_components::units::UnixTime;
+use warppool_components::worker::{WorkerId, WorkerIdentity, WorkerPresence, WorkerTotals};
 
 type Worker = (&'static WorkerIdentity, &'static WorkerTotals, &'static mut WorkerPresence);
 
@@ -35,6 +37,7 @@ pub fn persist(
     for entity in unsaved.workers.drain(..) {
         let Ok((identity, totals, mut presence)) = workers.get_mut(entity) else { continue };
         presence.unsaved = false;
+        refused(identity.id, totals, &mut presence, moment.0.unix, &mut records.shares);
         records.workers.push(row(identity, totals, &presence));
     }
 }
@@ -45,6 +48,22 @@ fn pool_row(totals: &PoolTotals) -> PoolTotalsRow {
         accepted_difficulty: totals.accepted_difficulty,
         rejected: totals.rejected,
         best_ever: totals.best_ever,
+    }
+}
+
+/// Rows of the refused shares since the last ones: one for each cause, whatever their number.
+fn refused(
+    worker: WorkerId,
+    totals: &WorkerTotals,
+    presence: &mut WorkerPresence,
+    at: UnixTime,
+    rows: &mut Vec<ShareRow>,
+) {
+    let counts = totals.rejected.iter().zip(&mut presence.rejected_saved).enumerate();
+    for (cause, (total, saved)) in counts.filter(|(_, (total, saved))| **total > **saved) {
+        let count = u32::try_from(*total - *saved).unwrap_or(u32::MAX);
+        *saved += u64::from(count);
+        rows.push(ShareRow { worker, at, count, difficulty: 0.0, reached: 0.0, reject: Some(cause as u8) });
     }
 }
 

@@ -147,15 +147,15 @@ struct Assignment {
 fn assigned(channels: &Query<(&Channel, &Vardiff)>, newest: JobId) -> HashMap<Entity, Assignment> {
     let mut assigned: HashMap<Entity, Assignment> = HashMap::with_capacity(channels.iter().len());
     for (channel, vardiff) in channels.iter().filter(|(channel, _)| channel.first_job.is_some()) {
-        for (_, worker) in &channel.submitters {
+        for (_, worker) in channel.submitters.iter() {
             let is_hardest = |known: &Assignment| known.work.difficulty >= vardiff.in_force;
-            if assigned.get(worker).is_some_and(is_hardest) {
+            if assigned.get(&worker).is_some_and(is_hardest) {
                 continue;
             }
             // A pinned difficulty was chosen by somebody else for reasons of their own.
             let aimed_seconds = (!vardiff.pinned).then_some(vardiff.seconds_per_share as f32);
             let work = Work { difficulty: vardiff.in_force, aimed_seconds };
-            assigned.insert(*worker, Assignment { work, payee: channel.payout_of(newest) });
+            assigned.insert(worker, Assignment { work, payee: channel.payout_of(newest) });
         }
     }
     assigned

@@ -2,6 +2,7 @@
 
 mod workers;
 
+use crate::conduct;
 use crate::extranonces::Extranonces;
 use crate::ingest::{disconnect, forget};
 use crate::payees::Payees;
@@ -89,14 +90,14 @@ fn release_without_node(world: &mut World, now: Instant) {
     }
 }
 
-/// Connections whose time without a worker is over.
+/// Connections whose time without a worker is over, and those that send nothing of use.
 fn overdue(world: &mut World, now: Instant) -> Vec<(ConnectionKey, CloseReason)> {
     let mut connections = world.query::<&Connection>();
-    connections
-        .iter(world)
-        .filter(|connection| is_overdue(world, connection, now))
-        .map(|connection| (connection.key, CloseReason::AuthorizeDeadline))
-        .collect()
+    let reason = |connection: &Connection| {
+        let overdue = is_overdue(world, connection, now).then_some(CloseReason::AuthorizeDeadline);
+        overdue.or_else(|| is_hostile(world, connection).then_some(CloseReason::InvalidLines))
+    };
+    connections.iter(world).filter_map(|connection| Some((connection.key, reason(connection)?))).collect()
 }
 
 /// A miner that has authorized may be silent for as long as it likes: slow devices are.
@@ -105,6 +106,11 @@ fn is_overdue(world: &World, connection: &Connection, now: Instant) -> bool {
     let is_late = now.since(connection.opened_at) >= Duration::from_secs(AUTHORIZE_DEADLINE_SECONDS);
     let is_silent = now.since(connection.heard_at) >= world.resource::<Policy>().0.idle_evict;
     !authorized && (is_late || is_silent)
+}
+
+fn is_hostile(world: &World, connection: &Connection) -> bool {
+    let is_limited = world.resource::<Policy>().0.rate_limits.is_some();
+    is_limited && world.get::<Channel>(connection.channel).is_some_and(|channel| conduct::is_over(&channel.conduct))
 }
 
 fn next_deadline(world: &World) -> Option<Instant> {

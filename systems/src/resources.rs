@@ -19,6 +19,7 @@ use warppool_components::snapshot::{JobSnapshot, TIP_LATENCY_BOUNDS_SECONDS};
 use warppool_components::template::Template;
 use warppool_components::units::{Hash256, Instant, UnixTime};
 use warppool_components::worker::Hashrate;
+use warppool_net::admission::Buckets;
 use warppool_net::wire::v1::Request;
 
 /// The moment of the tick.
@@ -176,6 +177,11 @@ pub struct Owed(pub Vec<Entity>);
 /// Messages of the operator that miners are to be shown in this tick.
 #[derive(Resource, Debug, Default)]
 pub struct Messages(pub Vec<MinerMessage>);
+
+/// How often each address may authorize beside the first time of a connection. Only for look-ups, as the world must not
+/// depend on the order of a table.
+#[derive(Resource, Debug, Default)]
+pub struct Authorizes(pub Buckets);
 
 /// The jobs.
 #[derive(Resource, Debug, Default)]

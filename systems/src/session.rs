@@ -143,7 +143,7 @@ fn configured(world: &mut World, at: Place, configure: &Configure, id: &[u8], ou
     }
     let floor = configure.minimum_difficulty.flatten();
     if let (Some(floor), Some(mut vardiff)) = (floor, world.get_mut::<Vardiff>(at.channel)) {
-        vardiff.floor = Some(floor);
+        start::set_floor(&mut vardiff, floor);
         start::choose(world, at);
     }
     let answer = ConfigureAnswer {

@@ -7,6 +7,7 @@
 //! A harder difficulty is told at once, an easier one together with the next job: it governs that job either way,
 //! and firmware that applies it too early would have shares of the job at hand refused.
 
+mod pin;
 mod rule;
 
 use crate::resources::{Deadlines, LiveShares, Moment, Owed, Policy};
@@ -42,7 +43,13 @@ pub fn vardiff(
             continue;
         }
         let Ok((channel, mut state)) = channels.get_mut(origin.channel) else { continue };
-        if work.difficulty != state.in_force || state.pinned {
+        if work.difficulty != state.in_force {
+            continue;
+        }
+        if state.pinned {
+            if let Some(raised) = pin::on_pinned_share(&mut state, now) {
+                decide(origin.channel, &mut state, raised, settings, now, &mut owed);
+            }
             continue;
         }
         if let Some(ideal) = on_share(&mut state, settings, now) {

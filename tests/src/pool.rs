@@ -2,6 +2,7 @@
 
 use crate::miner::{Miner, Share};
 use crate::work;
+use bevy_ecs::world::World;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +16,7 @@ use warppool_components::inbox::{Closed, Command, Inbox, Now, Opened};
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_components::outbox::{Body, Outbox};
 use warppool_components::record::{PoolTotalsRow, Restored, ShareRow, WorkerRow};
-use warppool_components::settings::{Network, PayoutSettings, Settings, VardiffSettings};
+use warppool_components::settings::{Network, PayoutSettings, RateLimits, Settings, VardiffSettings};
 use warppool_components::snapshot::Snapshot;
 use warppool_components::template::Template;
 use warppool_components::units::{Difficulty, Instant, UnixTime};
@@ -94,6 +95,7 @@ pub fn settings() -> Settings {
         node_loss_disconnect: Duration::from_secs(120),
         saved_workers_per_user_max: 64,
         saved_workers_total_max: 1024,
+        rate_limits: Some(RateLimits::default()),
         idle_evict: Duration::from_secs(300),
     }
 }
@@ -205,8 +207,12 @@ impl Pool {
 
     /// A connection is accepted.
     pub fn push_open(&mut self) -> Conn {
+        self.push_open_from(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// The same from another address.
+    pub fn push_open_from(&mut self, peer: IpAddr) -> Conn {
         let key = ConnectionKey { slot: self.ends.len() as u32, generation: 1 };
-        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         self.inbox.opened.push(Opened { connection: key, peer, protocol: Protocol::StratumV1 });
         self.ends.push(End { key, unread: VecDeque::new(), miner: Miner::default(), closed: None });
         Conn(self.ends.len() - 1)
@@ -306,6 +312,13 @@ impl Pool {
         conn
     }
 
+    /// Opens a connection from another address.
+    pub fn connect_from(&mut self, peer: IpAddr) -> Conn {
+        let conn = self.push_open_from(peer);
+        self.tick();
+        conn
+    }
+
     /// Sends lines in one segment.
     pub fn send(&mut self, conn: Conn, lines: &[&str]) {
         lines.iter().for_each(|line| self.push_line(conn, line));
@@ -363,6 +376,11 @@ impl Pool {
     fn set_clock(&mut self, at: Instant) {
         let passed = at.since(self.now.instant).as_millis() as u64;
         self.now = Now { instant: at, unix: UnixTime::from_millis(self.now.unix.millis() + passed) };
+    }
+
+    /// The engine's world, to look inside.
+    pub fn world(&mut self) -> &mut World {
+        self.engine.world()
     }
 
     // What came of it.

@@ -3,10 +3,11 @@
 use super::hardware::Hardware;
 use super::paths::Directories;
 use super::profile::{Caps, ProfileKind, recommend};
-use super::types::{Config, Mining};
+use super::types::{Config, Mining, RateLimit};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
-use warppool_components::settings::{Cut, Payee, PayoutSettings, Settings, VardiffSettings};
+use warppool_components::settings::{Cut, Payee, PayoutSettings, RateLimits, Settings, VardiffSettings};
 
 /// Name of the database file in the data directory.
 const STORE_FILE_NAME: &str = "warppool.redb";
@@ -31,6 +32,7 @@ impl Config {
             node_loss_disconnect: self.node.node_loss_disconnect,
             saved_workers_per_user_max: self.tuning.max_saved_workers_per_user,
             saved_workers_total_max: self.tuning.max_saved_workers_pool_total,
+            rate_limits: self.ratelimit.enabled.then(|| rate_limits(&self.ratelimit)),
             idle_evict: self.ratelimit.idle_evict,
         }
     }
@@ -87,6 +89,17 @@ impl Config {
             max_step: self.vardiff.max_step,
             initial: self.vardiff.initial_diff,
         }
+    }
+}
+
+fn rate_limits(limits: &RateLimit) -> RateLimits {
+    RateLimits {
+        connects_per_second: limits.connects_per_sec,
+        connect_burst: limits.connect_burst,
+        authorizes_per_second: limits.auths_per_sec,
+        authorize_burst: limits.auth_burst,
+        connections_per_address_max: NonZeroU32::new(limits.max_connections_per_ip),
+        forget_after: limits.idle_evict,
     }
 }
 

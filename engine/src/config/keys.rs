@@ -52,19 +52,13 @@ pub fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// Keys that are read and checked, and change nothing yet. Whoever sets one is told so.
-pub const NOT_IN_EFFECT: [&str; 12] = [
+pub const NOT_IN_EFFECT: [&str; 6] = [
     "server.status_tls_listen",
     "server.cookie_secure",
     "stratum.safe_mode",
     "stratum.sv2_listen",
     "stratum.sv2_max_connections",
     "tuning.rayon_cores",
-    "ratelimit.enabled",
-    "ratelimit.connects_per_sec",
-    "ratelimit.connect_burst",
-    "ratelimit.auths_per_sec",
-    "ratelimit.auth_burst",
-    "ratelimit.max_connections_per_ip",
 ];
 
 /// Sections in the order of the file, with what they are about.
@@ -80,7 +74,7 @@ pub const SECTIONS: [(&str, &str); 18] = [
     ("tuning", "Bounds and placement on the machine."),
     ("profile", "The class of machine, which sets connection cap, threads, retention and snapshot rate."),
     ("vardiff", "How difficulty follows the hash rate of a miner."),
-    ("ratelimit", "Limits of each network address; only idle_evict_secs is in effect yet."),
+    ("ratelimit", "Limits of each network address (IPv6: each /64), private ones too."),
     ("retention", "How long records are kept, in seconds."),
     ("store", "The database."),
     ("notifier", "Notifiers; kept, not used yet."),
@@ -205,15 +199,16 @@ pub static KEYS: &[Key] = keys! {
     "vardiff.device_classes_path", Example("\"device-classes.toml\""), Live, vardiff.device_classes_path,
         "Your own table of device classes instead of the built-in one, relative to this file.";
 
-    "ratelimit.enabled", Value("true"), Live, ratelimit.enabled, "Limit rates at all.";
-    "ratelimit.connects_per_sec", Value("5.0"), Live, ratelimit.connects_per_sec, "Connections a second in the long run, 0.001 to 1000000.";
+    "ratelimit.enabled", Value("true"), Live, ratelimit.enabled, "Limit rates at all. When false only fixed bounds hold.";
+    "ratelimit.connects_per_sec", Value("5.0"), Live, ratelimit.connects_per_sec,
+        "Connections a second in the long run, 0.001 to 1000000. A large farm behind one address needs one for every 20 miners.";
     "ratelimit.connect_burst", Value("120"), Live, ratelimit.connect_burst,
         "Connections at once, 1 to 1000000. Health probes of miners connect and close often.";
-    "ratelimit.auths_per_sec", Value("1.0"), Live, ratelimit.auths_per_sec, "Authorizations a second in the long run, 0.001 to 1000000.";
-    "ratelimit.auth_burst", Value("30"), Live, ratelimit.auth_burst, "Authorizations at once, 1 to 1000000.";
+    "ratelimit.auths_per_sec", Value("1.0"), Live, ratelimit.auths_per_sec, "Authorizations a second in the long run, 0.001 to 1000000, beside the first of each connection. One over it is answered false.";
+    "ratelimit.auth_burst", Value("30"), Live, ratelimit.auth_burst, "Authorizations at once, 1 to 1000000, beside the first of each connection.";
     "ratelimit.max_connections_per_ip", Value("0"), Live, ratelimit.max_connections_per_ip, "Open connections, 0 for no limit.";
     "ratelimit.idle_evict_secs", Value("300"), Live, ratelimit.idle_evict,
-        "Silence after which an address is forgotten and an unauthorized connection closed, 1 to 86400.";
+        "Time without an attempt after which an address starts anew, and silence after which a connection is closed that has not authorized (60 s in any case), 1 to 86400. A miner that has authorized may be silent for ever.";
 
     "retention.shares_raw_secs", Example("3600"), Live, retention.shares_raw,
         "Single shares, 60 to 31536000, instead of the profile's: 3600 in small and medium, 21600 in large, 86400 in enterprise.";

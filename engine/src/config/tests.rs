@@ -5,9 +5,10 @@ use super::keys::{Fallback, KEYS};
 use super::profile::ProfileKind;
 use super::*;
 use std::fs;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use warppool_components::settings::Network;
+use warppool_components::settings::{Network, RateLimits};
 
 const MAIN: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 const TEST: &str = "tb1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3q0sl5k7";
@@ -377,6 +378,24 @@ fn warnings_name_what_is_missing() {
 }
 
 #[test]
+fn rate_limits_reach_the_engine_and_can_be_switched_off() {
+    let limits = |text: &str| load_text(text).expect("a good configuration").config.settings().rate_limits;
+    assert_eq!(limits(""), Some(RateLimits::default()), "the defaults of both agree");
+    assert_eq!(limits("[ratelimit]\nenabled = false\nconnect_burst = 7\n"), None);
+    let text = "[ratelimit]\nconnects_per_sec = 2\nconnect_burst = 7\nauths_per_sec = 0.5\nauth_burst = 9\n\
+                max_connections_per_ip = 11\nidle_evict_secs = 60\n";
+    let expected = RateLimits {
+        connects_per_second: 2.0,
+        connect_burst: 7,
+        authorizes_per_second: 0.5,
+        authorize_burst: 9,
+        connections_per_address_max: NonZeroU32::new(11),
+        forget_after: Duration::from_secs(60),
+    };
+    assert_eq!(limits(text), Some(expected));
+}
+
+#[test]
 fn whoever_sets_what_is_not_in_effect_yet_is_told_so() {
     let told = |text: &str| -> Vec<String> {
         let loaded = load_text(text).expect("a good configuration");
@@ -385,7 +404,7 @@ fn whoever_sets_what_is_not_in_effect_yet_is_told_so() {
     };
     assert_eq!(told(""), Vec::<String>::new());
     assert_eq!(told("[stratum]\nsv2_listen = \":3336\"\n"), ["stratum.sv2_listen"]);
-    assert_eq!(told("[ratelimit]\nconnect_burst = 7\nidle_evict_secs = 30\n"), ["ratelimit.connect_burst"]);
+    assert_eq!(told("[ratelimit]\nconnect_burst = 7\nidle_evict_secs = 30\n"), Vec::<String>::new());
     for name in keys::NOT_IN_EFFECT {
         assert!(keys::find(name).is_some(), "{name} is no key");
     }

@@ -197,6 +197,8 @@ fn settings() -> Settings {
         node_loss_disconnect: Duration::from_secs(120),
         saved_workers_per_user_max: 64,
         saved_workers_total_max: 1024,
+        // Everybody is on this machine.
+        rate_limits: None,
         idle_evict: Duration::from_secs(300),
     }
 }

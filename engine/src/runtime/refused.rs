@@ -18,6 +18,8 @@ impl Refused {
     /// Sentences that are due, when more was refused since the last ones.
     pub(super) fn look(&mut self, counters: SocketCounters, connections_max: usize, now: Instant) -> Vec<String> {
         let over_cap = counters.over_cap.saturating_sub(self.told.over_cap);
+        let over_rate = counters.over_rate.saturating_sub(self.told.over_rate);
+        let over_address_cap = counters.over_address_cap.saturating_sub(self.told.over_address_cap);
         let failed = counters.accept_failures.saturating_sub(self.told.accept_failures);
         let strangers = |refusal: Refusal| {
             let count = |counters: &SocketCounters| counters.refused[refusal as usize];
@@ -30,7 +32,7 @@ impl Refused {
             .map(|(count, advice)| format!("connections closed: {count}; what came there {advice}"))
             .collect();
         let is_due = self.told_at.is_none_or(|at| now.since(at) >= INTERVAL);
-        if (over_cap + failed == 0 && told.is_empty()) || !is_due {
+        if (over_cap + over_rate + over_address_cap + failed == 0 && told.is_empty()) || !is_due {
             return Vec::new();
         }
         (self.told, self.told_at) = (counters, Some(now));
@@ -38,6 +40,16 @@ impl Refused {
         if over_cap > 0 {
             sentences.push(format!(
                 "connections turned away: {over_cap}; at most {connections_max} are served at a time (tuning.max_connections)"
+            ));
+        }
+        if over_rate > 0 {
+            sentences.push(format!(
+                "connections turned away: {over_rate}; their addresses connect too often (ratelimit.connects_per_sec, ratelimit.connect_burst)"
+            ));
+        }
+        if over_address_cap > 0 {
+            sentences.push(format!(
+                "connections turned away: {over_address_cap}; their addresses have too many (ratelimit.max_connections_per_ip)"
             ));
         }
         if failed > 0 {
@@ -66,6 +78,9 @@ mod tests {
         let later = look(61, 501, 4);
         assert!(later[0].contains(": 499;") && later[1].contains(" 4 times"), "{later:?}");
         assert_eq!(look(200, 501, 4), Vec::<String>::new());
+        let counters = SocketCounters { over_rate: 7, over_address_cap: 8, ..SocketCounters::default() };
+        let told = Refused::default().look(counters, 3, Instant(1));
+        assert!(told[0].contains(": 7; their addresses connect") && told[1].contains(": 8; their"), "{told:?}");
     }
 
     #[test]

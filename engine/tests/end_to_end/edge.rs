@@ -87,6 +87,7 @@ fn a_swarm_over_tls_gets_its_jobs_and_its_verdicts() {
             server_pid: None,
             login_timeout: DEADLINE,
             tls: Some(client_config(trusted).unwrap()),
+            sources_from: None,
             is_remote_allowed: false,
         };
         let within = Duration::from_millis(100);

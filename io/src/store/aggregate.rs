@@ -31,7 +31,7 @@ impl Aggregate {
     /// Adds one share.
     pub(super) fn count(&mut self, row: &ShareRow) {
         if row.reject.is_some() {
-            self.rejected += 1;
+            self.rejected += u64::from(row.count);
             return;
         }
         self.accepted += 1;

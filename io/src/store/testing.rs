@@ -20,6 +20,7 @@ pub(super) fn share_row(worker: u32, at_ms: u64) -> ShareRow {
     ShareRow {
         worker: WorkerId(worker),
         at: UnixTime::from_millis(at_ms),
+        count: 1,
         difficulty: 16.0,
         reached: 64.0,
         reject: None,

@@ -3,6 +3,7 @@
 mod sealed;
 
 use super::send::NO_WRITE;
+use crate::admission::PeerNetwork;
 use crate::transport::lines::{LineTooLong, Lines};
 use crate::transport::plain::{Piece, SendQueue};
 use crate::transport::tls::{Scratch, TlsServer};
@@ -72,6 +73,10 @@ pub(super) enum Door {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
+    /// Where it comes from, as limits count it; unknown while a proxy has not said it.
+    network: PeerNetwork,
+    /// It was let in, so its end is counted too.
+    is_admitted: bool,
     lines: Lines,
     queue: SendQueue,
     /// What stands between socket and lines; most connections have none.
@@ -93,6 +98,8 @@ impl Connection {
     pub(super) fn new(stream: TcpStream, door: Door) -> Self {
         Self {
             stream,
+            network: PeerNetwork::default(),
+            is_admitted: false,
             lines: Lines::default(),
             queue: SendQueue::default(),
             tls: None,
@@ -104,6 +111,16 @@ impl Connection {
             ends: false,
             given_up: None,
         }
+    }
+
+    /// It was let in as one of this network.
+    pub(super) const fn admit(&mut self, network: PeerNetwork) {
+        (self.network, self.is_admitted) = (network, true);
+    }
+
+    /// The network as one of which it was let in.
+    pub(super) fn admitted(&self) -> Option<PeerNetwork> {
+        self.is_admitted.then_some(self.network)
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut TcpStream {

@@ -11,6 +11,7 @@
 use super::connection::{Connection, Door, Quota, Stage};
 use super::refusal::Refusal;
 use super::{SocketCounters, Sockets};
+use crate::admission::PeerNetwork;
 use crate::transport::sniff::{SNIFF_BYTES_MAX, Sniff, sniff};
 use crate::transport::tls::TlsServer;
 use crate::transport::{http_hint, proxy};
@@ -44,7 +45,7 @@ enum Step {
 
 impl Sockets {
     /// The one place where a connection with its final address comes to exist: at once for most, behind the PROXY header
-    /// for those that a proxy speaks for. What admits connections by their address belongs here.
+    /// for those that a proxy speaks for. Both were admitted by that address before.
     pub(super) fn welcome(&mut self, key: ConnectionKey, peer: IpAddr, inbox: &mut Inbox) {
         // A miner on an IPv4 network that reached the dual-stack socket is known by its IPv4 address.
         let peer = peer.to_canonical();
@@ -118,12 +119,22 @@ impl Sockets {
         let own = connection.stream_mut().peer_addr().map(|address| address.ip());
         let consumed = connection.consume(&mut self.read_buffer[..length]);
         match (consumed, source.map_or(own, Ok)) {
-            (Ok(()), Ok(peer)) => {
-                connection.stage = Stage::Undecided;
-                self.welcome(key, peer, inbox);
-            }
+            (Ok(()), Ok(peer)) => self.admit_proxied(key, peer, inbox),
             _ => self.leave(key, CloseReason::SocketError, inbox),
         }
+    }
+
+    /// The client behind a proxy is let in by the same rules as everybody.
+    fn admit_proxied(&mut self, key: ConnectionKey, peer: IpAddr, inbox: &mut Inbox) {
+        let network = PeerNetwork::of(peer);
+        if !self.admit(network) {
+            return self.leave(key, CloseReason::ConnectionCap, inbox);
+        }
+        if let Some(connection) = self.table.get_mut(key) {
+            connection.admit(network);
+            connection.stage = Stage::Undecided;
+        }
+        self.welcome(key, peer, inbox);
     }
 
     /// Carries some handshakes a step further.

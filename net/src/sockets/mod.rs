@@ -30,6 +30,7 @@ pub use error::NetError;
 pub use refusal::Refusal;
 pub use send::SendReport;
 
+use crate::admission::{self, Admission, PeerNetwork};
 use crate::transport::tls::Scratch;
 use connection::{Connection, Door, Progress, Quota, Stage};
 use mio::event::Event;
@@ -49,6 +50,8 @@ use warppool_components::limits::{
     ACCEPTS_PER_TICK_MAX, LINES_PER_CONNECTION_PER_TICK_MAX, LINES_PER_TICK_MAX, READ_BYTES_MAX,
     READ_BYTES_PER_CONNECTION_PER_TICK_MAX, READ_BYTES_PER_TICK_MAX,
 };
+use warppool_components::settings::RateLimits;
+use warppool_components::units;
 
 const WAKER: Token = Token(usize::MAX);
 
@@ -85,6 +88,10 @@ pub struct SocketCounters {
     pub accepted: u64,
     /// Closed at once, because there were too many.
     pub over_cap: u64,
+    /// Closed at once, because their address connects too often.
+    pub over_rate: u64,
+    /// Closed at once, because their address has too many connections.
+    pub over_address_cap: u64,
     /// Attempts at which the system could not accept, for instance for lack of file descriptors.
     pub accept_failures: u64,
     /// Closed for what they said or did not say first, in the order of [`Refusal::ALL`].
@@ -117,6 +124,8 @@ pub struct Sockets {
     /// Live connections over TLS whose handshake is over.
     secured: usize,
     connections_max: usize,
+    admission: Admission,
+    started_at: Instant,
     accept_again_at: Option<Instant>,
     counters: SocketCounters,
     read_buffer: Box<[u8]>,
@@ -168,6 +177,8 @@ impl Sockets {
             dashboard: Dashboard::default(),
             secured: 0,
             connections_max: options.connections_max,
+            admission: Admission::default(),
+            started_at: Instant::now(),
             accept_again_at: None,
             counters: SocketCounters::default(),
             read_buffer: vec![0; READ_BYTES_MAX].into(),
@@ -213,6 +224,11 @@ impl Sockets {
     /// Changes the cap. Connections that are there stay.
     pub fn set_connections_max(&mut self, connections_max: usize) {
         self.connections_max = connections_max;
+    }
+
+    /// Changes what one network address may do; `None`, as at the start, limits nothing. Connections that are there stay.
+    pub fn set_rate_limits(&mut self, limits: Option<RateLimits>) {
+        self.admission.set_limits(limits);
     }
 
     /// The cap.
@@ -303,23 +319,45 @@ impl Sockets {
             self.counters.over_cap += 1;
             return;
         }
+        // A miner on an IPv4 network that reached the dual-stack socket is known by its IPv4 address.
+        let peer = peer.ip().to_canonical();
+        let (network, is_proxy) = (PeerNetwork::of(peer), self.may_be_proxy(peer));
+        // For whom a proxy speaks is known behind its header; until then its own address is not the one that counts.
+        if !is_proxy && !self.admit(network) {
+            return;
+        }
         let key = self.table.next_key();
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(&mut stream, token_of(key), interest);
         if registered.and_then(|()| address::set_options(&stream)).is_err() {
             self.counters.accept_failures += 1;
+            if !is_proxy {
+                self.admission.leave(network);
+            }
             return;
         }
         self.counters.accepted += 1;
         let mut connection = Connection::new(stream, door);
-        if self.may_be_proxy(peer.ip()) {
+        if is_proxy {
             connection.stage = Stage::Held;
             self.table.insert(connection);
             self.hold(key);
         } else {
+            connection.admit(network);
             self.table.insert(connection);
-            self.welcome(key, peer.ip(), inbox);
+            self.welcome(key, peer, inbox);
         }
+    }
+
+    /// Whether one more connection of this network is let in; counts those that are not.
+    pub(super) fn admit(&mut self, network: PeerNetwork) -> bool {
+        let now = units::Instant(u64::try_from(self.started_at.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        match self.admission.admit(network, now) {
+            Ok(()) => return true,
+            Err(admission::Refusal::Rate) => self.counters.over_rate += 1,
+            Err(admission::Refusal::AddressCap) => self.counters.over_address_cap += 1,
+        }
+        false
     }
 
     fn read(&mut self, inbox: &mut Inbox) {
@@ -358,6 +396,9 @@ impl Sockets {
     fn free(&mut self, key: ConnectionKey) -> Option<Connection> {
         let mut connection = self.table.remove(key)?;
         self.accept_again_at = None;
+        if let Some(network) = connection.admitted() {
+            self.admission.leave(network);
+        }
         self.secured -= usize::from(connection.stage == Stage::Served && connection.tls().is_some());
         // An error here leaves nothing to be done: the descriptor is closed and leaves the queue by that.
         let _ = self.poll.registry().deregister(connection.stream_mut());

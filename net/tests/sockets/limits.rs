@@ -1,9 +1,11 @@
-//! When the system runs out of file descriptors.
+//! When an address connects too often or too much, and when the system runs out of file descriptors.
 
-use crate::harness::{Server, write_all};
+use crate::harness::{Server, read_to_end, write_all};
+use std::num::NonZeroU32;
 use std::process::Command;
 use std::time::Duration;
 use warppool_components::inbox::Inbox;
+use warppool_components::settings::RateLimits;
 
 const INNER: &str = "WARPPOOL_NET_TEST_FEW_DESCRIPTORS";
 
@@ -45,4 +47,54 @@ fn few_descriptors() {
     server.until("line", |server| server.lines(served) == ["served meanwhile"]);
     drop(streams.drain(..wanted / 2).collect::<Vec<_>>());
     server.until("rest", |server| server.opened().len() >= wanted);
+}
+
+/// A rate at which nothing is added while the test runs.
+fn limits(connect_burst: u32, connections_per_address_max: u32) -> RateLimits {
+    RateLimits {
+        connects_per_second: 0.001,
+        connect_burst,
+        connections_per_address_max: NonZeroU32::new(connections_per_address_max),
+        ..RateLimits::default()
+    }
+}
+
+#[test]
+fn an_address_over_its_rate_is_turned_away_and_those_inside_stay() {
+    let mut server = Server::start();
+    server.sockets.set_rate_limits(Some(limits(2, 0)));
+    let (first, key) = server.connect_known();
+    let (second, _) = server.connect_known();
+    let third = server.connect();
+    server.until("refusal", |server| server.sockets.counters().over_rate == 1);
+    assert_eq!(read_to_end(&third), b"");
+    assert_eq!((server.sockets.connections(), server.opened().len()), (2, 2));
+    write_all(&first, b"still served\n");
+    server.until("line", |server| server.lines(key) == ["still served"]);
+    // A reload that limits nothing lets everybody in.
+    server.sockets.set_rate_limits(None);
+    let (_fourth, _) = server.connect_known();
+    drop(second);
+    server.until("end", |server| server.closed().len() == 1);
+}
+
+#[test]
+fn an_address_has_a_number_of_connections_that_grows_again_when_one_ends() {
+    let mut server = Server::start();
+    server.sockets.set_rate_limits(Some(limits(1000, 2)));
+    let (first, _) = server.connect_known();
+    let (_second, key) = server.connect_known();
+    for refused in 1..=5 {
+        let stream = server.connect();
+        server.until("refusal", |server| server.sockets.counters().over_address_cap == refused);
+        assert_eq!(read_to_end(&stream), b"");
+    }
+    drop(first);
+    server.until("end", |server| server.closed().len() == 1);
+    let (_third, _) = server.connect_known();
+    // One that the engine ends leaves its place too.
+    server.close(key);
+    server.send();
+    let (_fourth, _) = server.connect_known();
+    assert_eq!(server.sockets.connections(), 2);
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use warppool_components::inbox::Now;
 use warppool_components::limits::{SESSION_KEPT_SECONDS, WORKERS_MAX};
 use warppool_components::units::UnixTime;
-use warppool_components::worker::{WorkerIdentity, WorkerPresence};
+use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
 
 /// Until workers that were spared are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ pub(super) fn forget_surplus(world: &mut World, now: Now) {
     if !is_due(&mut world.resource_mut::<WorkerIndex>(), now) {
         return;
     }
-    let is_crowded = world.resource::<WorkerIndex>().by_label.len() > WORKERS_MAX / 2;
+    let number = world.resource::<WorkerIndex>().by_label.len();
     let settings = &world.resource::<Policy>().0;
     let (per_user, total) = (settings.saved_workers_per_user_max, settings.saved_workers_total_max);
     let mut known = known(world);
@@ -41,7 +41,7 @@ pub(super) fn forget_surplus(world: &mut World, now: Now) {
     surplus.retain(|worker| !worker.is_here);
     let waiting = surplus.iter().any(|worker| worker.is_unsaved);
     let (left_just_now, surplus): (Vec<&Known>, Vec<&Known>) =
-        surplus.into_iter().partition(|worker| !is_crowded && worker.left_just_now(now));
+        surplus.into_iter().partition(|worker| worker.may_be_back(number, now));
     for worker in surplus.into_iter().filter(|worker| !worker.is_unsaved) {
         forget(world, worker);
     }
@@ -73,13 +73,16 @@ struct Known {
     address: Arc<str>,
     is_here: bool,
     is_unsaved: bool,
+    has_earned: bool,
     last_seen: UnixTime,
 }
 
 impl Known {
-    /// A rig that restarts is the same worker afterwards, however many there are of its address.
-    fn left_just_now(&self, now: Now) -> bool {
-        now.unix.seconds() < self.last_seen.seconds().saturating_add(SESSION_KEPT_SECONDS)
+    /// A rig that restarts is the same worker afterwards, however many there are of its address. When there are too many
+    /// workers in all, those go first that never had a share: so nobody who authorizes under ever new names drives out others.
+    fn may_be_back(&self, number: usize, now: Now) -> bool {
+        let crowd = if self.has_earned { WORKERS_MAX / 2 } else { WORKERS_MAX / 16 };
+        number <= crowd && now.unix.seconds() < self.last_seen.seconds().saturating_add(SESSION_KEPT_SECONDS)
     }
 
     /// The smaller, the more worth keeping. The entity makes it unique, so that the choice is always the same.
@@ -89,13 +92,14 @@ impl Known {
 }
 
 fn known(world: &mut World) -> Vec<Known> {
-    let mut workers = world.query::<(Entity, &WorkerIdentity, &WorkerPresence)>();
-    let known = workers.iter(world).map(|(entity, identity, presence)| Known {
+    let mut workers = world.query::<(Entity, &WorkerIdentity, &WorkerTotals, &WorkerPresence)>();
+    let known = workers.iter(world).map(|(entity, identity, totals, presence)| Known {
         entity,
         label: identity.label.clone(),
         address: identity.address.clone(),
         is_here: presence.connections > 0,
         is_unsaved: presence.unsaved,
+        has_earned: totals.accepted > 0,
         last_seen: presence.last_seen,
     });
     known.collect()

@@ -1,38 +1,50 @@
 //! Workers: found or made, authorized on a channel, recognised in shares.
 
 use super::{Place, device_class, start};
+use crate::conduct;
 use crate::identity::{self, Identity};
 use crate::parse::UNKNOWN_SUBMITTER;
 use crate::payees::Payees;
-use crate::resources::{Moment, Outgoing, Policy, PoolTotals, ShareRows, Unsaved, WorkerIndex};
+use crate::resources::{Authorizes, Deadlines, Moment, Outgoing, Policy, PoolTotals, ShareRows, Unsaved, WorkerIndex};
 use crate::windows;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
+use std::time::Duration;
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::connection::{Connection, Session};
 use warppool_components::limits::{WORKERS_MAX, WORKERS_PER_CONNECTION_MAX};
 use warppool_components::outbox::NoticeLevel;
 use warppool_components::share::ShareOrigin;
 use warppool_components::worker::{WorkerId, WorkerIdentity, WorkerPresence, WorkerTotals};
+use warppool_net::admission::{PeerNetwork, Rate};
+
+/// Usernames of a connection that cost its address nothing: the one it authorizes, and one more in its shares.
+const NAMES_FREE: usize = 2;
+
+/// Time after which new usernames in shares are looked at again, once an address has named too many.
+const RECOGNISE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Authorizes `username`; the text of a refusal is for the miner's owner.
 pub(super) fn authorize(world: &mut World, at: Place, username: &str, password: &str) -> Result<(), String> {
+    let known = world.get::<Channel>(at.channel).is_some_and(|channel| channel.submitters.find(username).is_some());
+    if !known {
+        pay_for_authorize(world, at)?;
+    }
     let settings = &world.resource::<Policy>().0;
     if !identity::password_matches(password, &settings.stratum_password) {
         return Err("the pool's password is wrong or missing".into());
     }
-    let identity =
-        identity::identify(username, settings.network, &settings.payout).map_err(|error| error.to_string())?;
-    let known = world.get::<Channel>(at.channel).is_some_and(|channel| knows(channel, username));
     if !known {
+        let identity =
+            identity::identify(username, settings.network, &settings.payout).map_err(|error| error.to_string())?;
         let worker = worker(world, &identity).ok_or("the pool has too many workers")?;
         enter(world, at, &identity, worker, username)?;
     }
     world.resource_mut::<PoolTotals>().authorized += 1;
     let options = identity::password_options(password);
-    if let Some(mut vardiff) = world.get_mut::<Vardiff>(at.channel) {
-        vardiff.floor = options.floor.or(vardiff.floor);
+    if let (Some(floor), Some(mut vardiff)) = (options.floor, world.get_mut::<Vardiff>(at.channel)) {
+        start::set_floor(&mut vardiff, floor);
     }
     match options.pin {
         Some(pin) => start::pin(world, at, pin),
@@ -42,8 +54,31 @@ pub(super) fn authorize(world: &mut World, at: Place, username: &str, password: 
     Ok(())
 }
 
-fn knows(channel: &Channel, username: &str) -> bool {
-    channel.submitters.iter().any(|(name, _)| &**name == username)
+/// The first authorize of a connection is paid for by its connect, or else a farm behind one address would take a quarter
+/// of an hour to come back. Further ones are taken from what the address has.
+fn pay_for_authorize(world: &mut World, at: Place) -> Result<(), &'static str> {
+    let is_first = world
+        .get_mut::<Session>(at.connection)
+        .is_some_and(|mut session| !std::mem::replace(&mut session.has_asked_to_authorize, true));
+    if is_first || may_name_another(world, at) {
+        return Ok(());
+    }
+    let now = world.resource::<Moment>().0.instant;
+    let mut deadlines = *world.resource::<Deadlines>();
+    if let Some(mut channel) = world.get_mut::<Channel>(at.channel) {
+        conduct::count(&mut channel.conduct, 0, 1, now, &mut deadlines);
+    }
+    world.insert_resource(deadlines);
+    Err("your address authorizes too often: wait some seconds and try again")
+}
+
+/// Whether the address may name one more worker now; if so it has used that up.
+fn may_name_another(world: &mut World, at: Place) -> bool {
+    let now = world.resource::<Moment>().0.instant;
+    let Some(limits) = world.resource::<Policy>().0.rate_limits else { return true };
+    let Some(peer) = world.get::<Connection>(at.connection).map(|connection| connection.peer) else { return false };
+    let rate = Rate { per_second: limits.authorizes_per_second, burst: limits.authorize_burst };
+    world.resource_mut::<Authorizes>().0.take(PeerNetwork::of(peer), rate, limits.forget_after, now)
 }
 
 /// Puts a worker on the channel. The first one decides who is paid.
@@ -61,7 +96,7 @@ fn enter(world: &mut World, at: Place, identity: &Identity, worker: Entity, user
     };
     arrive(world, at, worker);
     let Some(mut channel) = world.get_mut::<Channel>(at.channel) else { return Ok(()) };
-    channel.submitters.push((username.into(), worker));
+    channel.submitters.push(username.into(), worker);
     if let Some(payout) = payout {
         channel.payout = Some(payout);
         channel.worker = Some(worker);
@@ -106,7 +141,7 @@ fn worker(world: &mut World, identity: &Identity) -> Option<Entity> {
 
 /// One connection of `worker` more, unless it is on this channel already under another spelling.
 fn arrive(world: &mut World, at: Place, worker: Entity) {
-    let here = world.get::<Channel>(at.channel).is_some_and(|it| it.submitters.iter().any(|(_, on)| *on == worker));
+    let here = world.get::<Channel>(at.channel).is_some_and(|it| it.submitters.iter().any(|(_, on)| on == worker));
     if here {
         return;
     }
@@ -144,15 +179,22 @@ fn announce(world: &mut World, at: Place, worker: Entity) {
 pub(super) fn recognise(world: &mut World, at: Place, row: u32, username: &str) {
     let Some(channel) = world.get::<Channel>(at.channel) else { return };
     let Some(main) = channel.worker else { return };
-    let place = channel.submitters.iter().position(|(name, _)| &**name == username);
+    let place = channel.submitters.find(username);
     let place = place.or_else(|| introduce(world, at, main, username));
     let share = world.resource::<ShareRows>().0[row as usize];
     if let Some(mut origin) = world.get_mut::<ShareOrigin>(share) {
-        origin.submitter = place.map_or(UNKNOWN_SUBMITTER, |place| place as u32);
+        origin.submitter = place.unwrap_or(UNKNOWN_SUBMITTER);
     }
 }
 
-fn introduce(world: &mut World, at: Place, main: Entity, username: &str) -> Option<usize> {
+fn introduce(world: &mut World, at: Place, main: Entity, username: &str) -> Option<u32> {
+    // Many miners authorize an address and submit as its worker, so the first such name is nothing special.
+    let names = world.get::<Channel>(at.channel)?.submitters.len();
+    if names >= WORKERS_PER_CONNECTION_MAX || names >= NAMES_FREE && !may_name_another(world, at) {
+        let again_at = world.resource::<Moment>().0.instant + RECOGNISE_AGAIN;
+        world.get_mut::<Channel>(at.channel)?.recognise_again_at = again_at;
+        return None;
+    }
     let settings = &world.resource::<Policy>().0;
     let identity = identity::identify(username, settings.network, &settings.payout).ok();
     let paid = world.get::<WorkerIdentity>(main).map(|main| Arc::clone(&main.address));
@@ -160,11 +202,7 @@ fn introduce(world: &mut World, at: Place, main: Entity, username: &str) -> Opti
         Some(identity) => worker(world, &identity).unwrap_or(main),
         None => main,
     };
-    if world.get::<Channel>(at.channel)?.submitters.len() >= WORKERS_PER_CONNECTION_MAX {
-        return None;
-    }
     arrive(world, at, credited);
     let mut channel = world.get_mut::<Channel>(at.channel)?;
-    channel.submitters.push((username.into(), credited));
-    Some(channel.submitters.len() - 1)
+    Some(channel.submitters.push(username.into(), credited))
 }

@@ -31,13 +31,19 @@ fn tell_workers(world: &mut World, at: Place) {
     let class = device_class(world, at);
     let agent = world.get::<Session>(at.connection).map(|session| session.user_agent.clone()).unwrap_or_default();
     let Some(channel) = world.get::<Channel>(at.channel) else { return };
-    let workers: Vec<_> = channel.submitters.iter().map(|(_, worker)| *worker).collect();
+    let workers: Vec<_> = channel.submitters.iter().map(|(_, worker)| worker).collect();
     for worker in workers {
         if let Some(mut presence) = world.get_mut::<WorkerPresence>(worker) {
             presence.user_agent = agent.clone();
             presence.device_class = class.clone();
         }
     }
+}
+
+/// Sets the easiest difficulty. What a pin had to be raised to is not lowered again.
+pub(super) fn set_floor(vardiff: &mut Vardiff, floor: Difficulty) {
+    let raised = vardiff.floor.filter(|raised| vardiff.pinned && *raised > floor);
+    vardiff.floor = Some(raised.unwrap_or(floor));
 }
 
 /// Pins the difficulty to what the password asks for, from the next job on.

@@ -4,6 +4,7 @@
 mod blocks;
 mod determinism;
 mod judging;
+mod limits;
 mod matrix;
 mod messages;
 mod order;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use warppool_loadgen::limits::{RUN_SECONDS_MAX, WINDOW_MAX};
 use warppool_loadgen::modes::echo::EchoServer;
-use warppool_loadgen::modes::{echo, fanout, idle, storm, throughput};
+use warppool_loadgen::modes::{abuse, echo, fanout, idle, storm, throughput};
 use warppool_loadgen::report::Report;
 use warppool_loadgen::tls::client_config;
 use warppool_loadgen::{Protocol, SwarmError, Target};
@@ -82,6 +82,23 @@ enum Mode {
         /// Silence after the last login.
         #[arg(long, default_value = "5", value_parser = seconds)]
         hold_seconds: Duration,
+    },
+    /// What attacks cost well-behaved miners: a table in Markdown.
+    Abuse {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Submits a second, over all connections.
+        #[arg(long, default_value_t = 20_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+        shares_per_second: u32,
+        /// Length of each attack.
+        #[arg(long, default_value = "5", value_parser = seconds)]
+        seconds: Duration,
+        /// Connections that come back all at once.
+        #[arg(long, default_value_t = 10_000)]
+        storm_connections: usize,
+        /// Time over which they come.
+        #[arg(long, default_value = "5", value_parser = seconds)]
+        storm_within_seconds: Duration,
     },
     /// The bare server to compare with: answers each line with a constant line.
     Echo(EchoArgs),
@@ -195,6 +212,18 @@ fn run(mode: Mode) -> Result<Report, SwarmError> {
         Mode::Idle { target, hold_seconds } => {
             idle::run(&idle::Options { target: target.try_into()?, hold: hold_seconds })?.report()
         }
+        Mode::Abuse { target, shares_per_second, seconds, storm_connections, storm_within_seconds } => {
+            let rows = abuse::run(&abuse::Options {
+                target: target.try_into()?,
+                shares_per_second,
+                duration: seconds,
+                storm_connections,
+                storm_within: storm_within_seconds,
+                attacks: abuse::Attack::ALL.to_vec(),
+            })?;
+            writeln!(io::stdout(), "{}", abuse::table(&rows))?;
+            abuse::report(&rows)
+        }
         Mode::Echo(arguments) => serve_echo(&arguments)?,
     })
 }
@@ -231,6 +260,7 @@ impl TryFrom<TargetArgs> for Target {
             password: arguments.password,
             connections: arguments.connections,
             server_pid: arguments.server_pid,
+            sources_from: None,
             login_timeout: arguments.login_timeout_seconds,
             is_remote_allowed: arguments.i_own_this_server,
         })

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use support::{ADDRESS, Script, TestPool};
+use warppool_loadgen::modes::abuse::{self, Attack};
 use warppool_loadgen::modes::echo::{EchoServer, Options as EchoOptions};
 use warppool_loadgen::modes::{echo, fanout, idle, storm, throughput};
 use warppool_loadgen::{Protocol, SwarmError, Target};
@@ -27,6 +28,7 @@ fn target(server: SocketAddr, protocol: Protocol, connections: usize) -> Target 
         server_pid: Some(std::process::id()),
         login_timeout: Duration::from_secs(20),
         tls: None,
+        sources_from: None,
         is_remote_allowed: false,
     }
 }
@@ -201,4 +203,27 @@ fn what_must_not_or_cannot_be_loaded_is_refused_with_the_way_out() {
         elsewhere.connections = few as usize;
         assert!(elsewhere.check().unwrap_err().to_string().contains("ulimit -n"));
     }
+}
+
+#[test]
+fn abuse_measures_the_others_before_and_during() {
+    let pool = TestPool::start(Script::AcceptAll);
+    let rows = abuse::run(&abuse::Options {
+        target: target(pool.address, Protocol::Stratum, 5),
+        shares_per_second: 200,
+        duration: SHORT,
+        storm_connections: 10,
+        storm_within: SHORT,
+        attacks: vec![Attack::HalfOpen, Attack::InvalidShares, Attack::Storm],
+    })
+    .unwrap();
+    for row in &rows {
+        assert!(row.before.count() > 20 && row.during.count() > 20, "{row:?}");
+        assert_eq!((row.refused, row.lost), (0, 0), "{row:?}");
+        assert!(row.server_cores.is_some() && row.server_bytes.is_some());
+    }
+    assert!(rows[0].outcome.starts_with("200 of 200 still open"), "{rows:?}");
+    assert!(rows[1].outcome.starts_with("0 of 4 closed; "), "{rows:?}");
+    assert!(rows[2].outcome.starts_with("10 of 10 with their first job"), "{rows:?}");
+    assert_eq!(abuse::table(&rows).lines().count(), 5);
 }

@@ -3,9 +3,9 @@
 use super::{DEADLINE, TlsStream, job, until};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Pins a difficulty that every hash meets.
 const EASY: &str = "d=1e-12";
@@ -121,6 +121,22 @@ impl RawMiner {
         for _ in 0..times {
             if stream.write_all(bytes).is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Sends bytes again and again, whether the pool takes them or not, until it hangs up. Reads nothing.
+    pub(crate) fn flood_until_closed(&mut self, bytes: &[u8]) {
+        let stream = self.lines.get_mut();
+        stream.socket().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        let end = Instant::now() + DEADLINE;
+        loop {
+            assert!(Instant::now() < end, "the pool does not hang up");
+            match stream.write(bytes) {
+                // Cut lines are as good as whole ones here.
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(_) => return,
             }
         }
     }

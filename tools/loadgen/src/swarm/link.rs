@@ -1,11 +1,13 @@
 //! One connection of the swarm: its socket, its login, its partial line and its unsent bytes.
 
 use std::io::{self, BufRead, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use mio::net::TcpStream;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::notify::JobText;
 use super::{Observer, Protocol, Target, elapsed_ns};
@@ -70,7 +72,7 @@ impl Link {
         let tls = |config| TlsLink::new(Arc::clone(config), target.server.ip());
         Ok(Self {
             tls: target.tls.as_ref().map(tls).transpose()?,
-            stream: TcpStream::connect(target.server)?,
+            stream: connect(target.server, target.source_of(index))?,
             index,
             opened_at_ns,
             username: target.username_of(index),
@@ -265,6 +267,24 @@ impl Link {
         }
     }
 }
+
+/// Begins to connect, from a given address if there is one.
+fn connect(server: SocketAddr, source: Option<Ipv4Addr>) -> io::Result<TcpStream> {
+    let Some(source) = source.filter(|_| server.is_ipv4()) else { return TcpStream::connect(server) };
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    match socket.connect(&server.into()) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error() != Some(EINPROGRESS) => {
+            Err(error)
+        }
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+/// "Operation now in progress": a connect that goes on in the background. Linux has one number for it everywhere but on
+/// MIPS and SPARC.
+const EINPROGRESS: i32 = 115;
 
 const SUBSCRIBE_ID: u64 = 1;
 const AUTHORIZE_ID: u64 = 2;

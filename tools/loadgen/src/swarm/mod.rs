@@ -9,7 +9,7 @@ mod notify;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,8 @@ pub struct Target {
     pub login_timeout: Duration,
     /// What connections speak TLS by, if they do.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Address of the first connection; the others come from those after it. `None` leaves it to the system.
+    pub sources_from: Option<Ipv4Addr>,
     /// The operator's word that a server beyond this machine may be loaded.
     pub is_remote_allowed: bool,
 }
@@ -135,6 +137,11 @@ impl Target {
             return Err(SwarmError::OpenFiles { needed, allowed });
         }
         Ok(())
+    }
+
+    fn source_of(&self, index: usize) -> Option<Ipv4Addr> {
+        let first = self.sources_from?.to_bits();
+        Some(Ipv4Addr::from_bits(first + u32::try_from(index).unwrap_or(0)))
     }
 
     fn username_of(&self, index: usize) -> String {
