@@ -112,10 +112,10 @@ impl DifficultyEpochs {
 pub struct Suspicion {
     /// Logarithm of how much better a change explains the shares than no change; never below zero.
     pub score: f64,
-    /// Hashes credited in that time.
-    pub hashes: f64,
-    /// That time, in seconds.
-    pub seconds: f64,
+    /// Shares credited in that time.
+    pub shares: f64,
+    /// Shares that were to be expected in that time if nothing had changed.
+    pub expected: f64,
     /// The score was high enough to act on it, and has not been zero since.
     pub acted_on: bool,
 }
@@ -133,28 +133,55 @@ pub struct Vardiff {
     pub floor: Option<Difficulty>,
     /// Seconds between two shares to aim at.
     pub seconds_per_share: f64,
-    /// Shares counted since `window_started_at`, all at `in_force`.
+    /// Shares credited at `in_force` since it came into force.
     pub shares: f64,
-    /// When counting began; `None` while no job is out.
-    pub window_started_at: Option<Instant>,
-    /// Last credited share at `in_force`, or the start of the window.
-    pub last_share_at: Instant,
-    /// Hash rate estimate in hashes a second, 0 before there is evidence. Survives reconnects.
-    pub hashes_per_second: f64,
-    /// Seconds that the estimate rests on; older evidence fades.
-    pub observed_seconds: f64,
-    /// Up to when time has been counted as evidence; `None` before the first.
+    /// Up to when time has been counted as evidence; `None` while no job is out.
     pub observed_at: Option<Instant>,
+    /// Shares that the estimate of the hash rate rests on; older ones fade.
+    pub observed_shares: f64,
+    /// Shares that a miner of one hash a second would have been expected to find up to the last one of them.
+    pub observed_exposure: f64,
+    /// The same since the last share.
+    pub silent_exposure: f64,
+    /// Estimate of the hash rate in hashes a second, 0 before there is evidence. Survives reconnects.
+    pub hashes_per_second: f64,
     /// What speaks for a hash rate that fell.
     pub slower: Suspicion,
     /// What speaks for a hash rate that rose.
     pub faster: Suspicion,
+    /// It was silent for so long that it did not mine, and has yet to show that it is back as it was.
+    pub is_back: bool,
     /// When the difficulty was last lowered.
     pub eased_at: Option<Instant>,
-    /// The fast first jump was made.
+    /// The fast first jump was made, or the hash rate is known of an earlier connection.
     pub settled: bool,
     /// `announced` was not yet told to the miner.
     pub unsent: bool,
+}
+
+impl Vardiff {
+    /// Of a miner about which nothing is known.
+    pub fn starting_at(difficulty: Difficulty, seconds_per_share: f64) -> Self {
+        Self {
+            announced: difficulty,
+            in_force: difficulty,
+            pinned: false,
+            floor: None,
+            seconds_per_share,
+            shares: 0.0,
+            observed_at: None,
+            observed_shares: 0.0,
+            observed_exposure: 0.0,
+            silent_exposure: 0.0,
+            hashes_per_second: 0.0,
+            slower: Suspicion::default(),
+            faster: Suspicion::default(),
+            is_back: false,
+            eased_at: None,
+            settled: false,
+            unsent: true,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::resources::{
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
-use warppool_components::channel::{Channel, DifficultyEpochs, Suspicion, Vardiff};
+use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
 use warppool_components::conduct::{Conduct, CreditCount};
 use warppool_components::connection::{CloseReason, Connection, Session};
 use warppool_components::event::{PoolEvent, PoolEventKind};
@@ -18,7 +18,6 @@ use warppool_components::inbox::{Closed, Command, Now, Opened};
 use warppool_components::job::JobPayouts;
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_components::outbox::{Close, NoticeLevel};
-use warppool_components::settings::Settings;
 use warppool_components::submitters::Submitters;
 use warppool_components::units::{Hash256, Instant};
 use warppool_components::worker::{WorkerIdentity, WorkerPresence};
@@ -51,7 +50,8 @@ fn open(world: &mut World, opened: Opened) {
     }
     let instant = world.resource::<Moment>().0.instant;
     let (session_id, extranonce1) = world.resource_mut::<Extranonces>().take();
-    let vardiff = initial_vardiff(&world.resource::<Policy>().0, instant);
+    let settings = &world.resource::<Policy>().0.vardiff;
+    let vardiff = Vardiff::starting_at(settings.initial, settings.target_seconds_per_share);
     let channel = world.spawn_empty().id();
     let connection = world
         .spawn((
@@ -88,27 +88,6 @@ fn open(world: &mut World, opened: Opened) {
     };
     world.entity_mut(channel).insert((state, vardiff, DifficultyEpochs::default()));
     world.resource_mut::<ConnectionIndex>().insert(opened.connection, connection);
-}
-
-fn initial_vardiff(settings: &Settings, now: Instant) -> Vardiff {
-    Vardiff {
-        announced: settings.vardiff.initial,
-        in_force: settings.vardiff.initial,
-        pinned: false,
-        floor: None,
-        seconds_per_share: settings.vardiff.target_seconds_per_share,
-        shares: 0.0,
-        window_started_at: None,
-        last_share_at: now,
-        hashes_per_second: 0.0,
-        observed_seconds: 0.0,
-        observed_at: None,
-        slower: Suspicion::default(),
-        faster: Suspicion::default(),
-        eased_at: None,
-        settled: false,
-        unsent: true,
-    }
 }
 
 fn hear_from_node(world: &mut World, event: NodeEvent) {

@@ -9,6 +9,7 @@ use crate::payees::Payees;
 use crate::resources::{
     Deadlines, Incoming, JobBoard, LineReply, LiveShares, Moment, NodeView, Outgoing, Owed, Policy, PoolTotals, Replies,
 };
+use crate::vardiff::on_job;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
 use std::time::Duration;
@@ -204,12 +205,7 @@ impl Sending<'_> {
         channel.first_job.get_or_insert(job.id);
         channel.last_job = Some(job.id);
         epochs.begin(job.id, vardiff.announced);
-        if vardiff.in_force != vardiff.announced || vardiff.window_started_at.is_none() {
-            vardiff.in_force = vardiff.announced;
-            vardiff.shares = 0.0;
-            vardiff.window_started_at = Some(self.now);
-            vardiff.last_share_at = self.now;
-        }
+        on_job(vardiff, self.now);
     }
 }
 

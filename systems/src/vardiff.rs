@@ -1,12 +1,13 @@
 //! Tenth: difficulty follows the hash rate.
 //!
-//! Evidence are the shares at the difficulty in force, set against the time they took. The first eight may jump as
-//! far as they say. Then a long-run estimate of the hash rate is kept, and a sequential test tells at once when the
-//! latest shares contradict it; a steady miner is left alone. Silence eases in steps.
+//! Evidence are the shares at the difficulty in force, set against the time they took (`evidence`). What follows from
+//! it is a pure function over (state, event, now), where the events are a share, a second of silence and a job
+//! (`rule`). `docs/vardiff.md` tells it in plain words, with what it achieves.
 //!
 //! A harder difficulty is told at once, an easier one together with the next job: it governs that job either way,
 //! and firmware that applies it too early would have shares of the job at hand refused.
 
+mod evidence;
 mod pin;
 mod rule;
 
@@ -14,12 +15,10 @@ use crate::resources::{Deadlines, LiveShares, Moment, Owed, Policy};
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
 use warppool_components::channel::{Channel, Vardiff};
-use warppool_components::settings::VardiffSettings;
 use warppool_components::share::{ShareOrigin, ShareVerdict, ShareWork};
-use warppool_components::units::{Difficulty, Instant};
 use warppool_components::worker::WorkerPresence;
 
-pub use rule::{on_share, on_silence};
+pub use rule::{on_job, on_share, on_silence, resume};
 
 /// Counts this tick's credited shares as evidence and decides.
 pub fn vardiff(
@@ -47,13 +46,13 @@ pub fn vardiff(
             continue;
         }
         if state.pinned {
-            if let Some(raised) = pin::on_pinned_share(&mut state, now) {
-                decide(origin.channel, &mut state, raised, settings, now, &mut owed);
+            if pin::on_pinned_share(&mut state, settings, now) {
+                owed.0.push(origin.channel);
             }
             continue;
         }
-        if let Some(ideal) = on_share(&mut state, settings, now) {
-            decide(origin.channel, &mut state, ideal, settings, now, &mut owed);
+        if on_share(&mut state, settings, now) && state.announced > state.in_force {
+            owed.0.push(origin.channel);
         }
         remember(channel, &state, &mut workers);
     }
@@ -75,41 +74,10 @@ pub fn ease(
         if !channel.ready || state.pinned {
             continue;
         }
-        if let Some(ideal) = on_silence(&mut state, settings, now) {
-            decide(entity, &mut state, ideal, settings, now, &mut owed);
+        if on_silence(&mut state, settings, now) && state.announced > state.in_force {
+            owed.0.push(entity);
         }
     }
-}
-
-/// Announces `ideal` when it is another difficulty after rounding and bounds.
-fn decide(
-    channel: Entity,
-    state: &mut Vardiff,
-    ideal: Difficulty,
-    settings: &VardiffSettings,
-    now: Instant,
-    owed: &mut Owed,
-) {
-    let before = state.announced;
-    if settle_on(state, ideal, settings, now) && state.announced > before {
-        owed.0.push(channel);
-    }
-}
-
-/// Announces what is left of `ideal` after rounding and bounds; tells whether that is a change.
-fn settle_on(state: &mut Vardiff, ideal: Difficulty, settings: &VardiffSettings, now: Instant) -> bool {
-    let floor = state.floor.unwrap_or(settings.min).clamp(settings.min, settings.max);
-    let chosen = ideal.rounded_between(floor, settings.max);
-    rule::restart(state, now);
-    if chosen == state.announced {
-        return false;
-    }
-    if chosen < state.announced {
-        state.eased_at = Some(now);
-    }
-    state.announced = chosen;
-    state.unsent = true;
-    true
 }
 
 /// What a later connection of this worker starts from.

@@ -119,6 +119,51 @@ mod tests {
         }
     }
 
+    /// Pattern by pattern what the specification says: class, seconds a share, and the range of starts.
+    #[test]
+    fn the_built_in_table_is_the_specification_s() {
+        let classes = built_in();
+        for (patterns, name, seconds, start) in [
+            ("nerdnos", "NerdNOS", 10.0, 256.0..=256.0),
+            ("nerdminerv2|han*solo|nmminer|leafminer|esp32|arduino|sparkminer", "ESP32", 30.0, 0.002..=0.002),
+            ("bitaxe/bm1397|bitaxe/bm1366|bitaxe/bm1368|bitaxe/bm1370", "Bitaxe", 10.0, 1024.0..=4096.0),
+            ("nerdqaxe|nerdoctaxe|octaxe|zyber", "multi-ASIC hobby", 10.0, 8192.0..=32_768.0),
+            ("cgminer", "unknown", 10.0, 1024.0..=1024.0),
+            ("avalon q|avalonq", "Avalon Q", 10.0, 16_384.0..=16_384.0),
+            ("bmminer|antminer|s19|s21", "Antminer", 10.0, 65_536.0..=524_288.0),
+            ("btminer|whatsminer", "Whatsminer", 10.0, 262_144.0..=262_144.0),
+            ("braiins|bosminer|bos", "Braiins OS", 10.0, 262_144.0..=262_144.0),
+            ("farm*proxy", "proxy", 3.0, 1_048_576.0..=1_048_576.0),
+            ("vnish|xminer|luxos|luxminer|powerplay-bm", "third-party firmware", 10.0, 262_144.0..=262_144.0),
+            ("nicehash|excavator", "NiceHash", 5.0, 524_288.0..=524_288.0),
+            ("miningrigrentals|mrr|cudo", "rental", 5.0, 1_048_576.0..=1_048_576.0),
+            ("cpuminer|ccminer|sgminer", "CPU or GPU", 10.0, 0.1..=0.1),
+        ] {
+            for pattern in patterns.split('|') {
+                let class = classes.iter().find(|class| class.patterns.iter().any(|own| own == pattern));
+                let class = class.unwrap_or_else(|| panic!("{pattern} is missing"));
+                assert_eq!((class.name.as_str(), class.seconds_per_share), (name, seconds), "{pattern}");
+                assert!(start.contains(&class.start.value()), "{pattern} starts at {}", class.start);
+                assert_eq!(class.pads_extranonce2, name == "ESP32", "{pattern}");
+            }
+        }
+    }
+
+    /// Operators copy the table and put their own class in front, or behind: the order of the file decides.
+    #[test]
+    fn an_extended_table_keeps_the_order_of_its_file() {
+        let own = "[[class]]\nname = \"Shed\"\npatterns = [\"bitaxe/bm1370\"]\nstart_difficulty = 64\nseconds_per_share = 20\n";
+        for (text, expected) in [(format!("{own}{BUILT_IN}"), "Shed"), (format!("{BUILT_IN}{own}"), "Bitaxe")] {
+            let mut problems = Vec::new();
+            let path = Arc::new(PathBuf::from("classes.toml"));
+            let origin = Origin::File { path: path.clone(), line: 0 };
+            let classes = read(parse(&path, &text, &mut problems), origin, &mut problems);
+            assert!(problems.is_empty(), "{problems:?}");
+            let found = warppool_systems::device_class::find(&classes, "bitaxe/BM1370/v2.6");
+            assert_eq!(found.map(|class| class.name.as_str()), Some(expected));
+        }
+    }
+
     #[test]
     fn a_bad_class_is_told_line_by_line() {
         let text = "[[class]]\nname = \"X\"\npatterns = [\"UPPER\"]\nseconds_per_share = 0\nstart = 3\n";

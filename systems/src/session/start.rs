@@ -3,6 +3,7 @@
 use super::{Place, device_class};
 use crate::device_class;
 use crate::resources::{Owed, Policy};
+use crate::vardiff;
 use bevy_ecs::world::World;
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::connection::Session;
@@ -63,7 +64,21 @@ pub(super) fn choose(world: &mut World, at: Place) {
         let pinned = vardiff.announced;
         announce(world, at, pinned);
     } else if !vardiff.settled && vardiff.shares == 0.0 {
+        resume(world, at);
         announce(world, at, unpinned(world, at));
+    }
+}
+
+/// Remembers what an earlier connection of the worker told of its hash rate: a miner that comes back need not prove
+/// itself anew.
+fn resume(world: &mut World, at: Place) {
+    let worker = world.get::<Channel>(at.channel).and_then(|channel| channel.worker);
+    let Some(presence) = worker.and_then(|worker| world.get::<WorkerPresence>(worker)) else { return };
+    let hashes_per_second = presence.hashes_per_second;
+    if presence.difficulty.is_some()
+        && let Some(mut state) = world.get_mut::<Vardiff>(at.channel)
+    {
+        vardiff::resume(&mut state, hashes_per_second);
     }
 }
 

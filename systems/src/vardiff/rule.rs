@@ -1,198 +1,246 @@
-//! The rule itself: pure functions over (state, settings, now).
+//! The rule itself: pure functions over (state, event, now). An event is a credited share, a second of silence or a job.
+//! They tell whether another difficulty was announced.
 //!
-//! A drop to one half must be seen within some 15 shares, and 15 shares scatter by a quarter. So two questions are
-//! kept apart. How fast is the miner in the long run? That is an average over hours, good to a few percent. Has it
-//! changed just now? That is a sequential test of the latest shares against the average (Page's CUSUM of the Poisson
-//! likelihood ratio): the fastest that there is for a given rate of false alarms. An alarm changes the difficulty; it
-//! replaces the average only once it is beyond doubt, and is taken back when the shares that follow do not bear it
-//! out.
+//! A difficulty of 1 and above is a power of two, so a change is a factor of two at least, and there is one best power:
+//! the one whose seconds a share are nearest to those aimed at. A miner is moved when evidence excludes the difficulty
+//! that it has, at once when the latest shares contradict the long run, else only after a while.
 
+use super::evidence::{self, SCORE_CERTAIN};
 use warppool_components::channel::{Suspicion, Vardiff};
 use warppool_components::settings::VardiffSettings;
 use warppool_components::units::{Difficulty, Instant};
 
-/// Shares after which the first, unbounded jump is made.
+/// Shares after which the first jump is made. It has no limit.
 const SHARES_FOR_FIRST_JUMP: f64 = 8.0;
 
-/// Expected intervals of silence after which a miner without a share is eased.
+/// Factor of a jump that shows that the start was so far off that shares may have come as fast as the network could
+/// carry them: the next eight are a first jump again.
+const FAR_OFF: f64 = 64.0;
+
+/// Expected intervals of silence after which a miner of unknown hash rate is eased.
 const SILENT_INTERVALS_BEFORE_FIRST_SHARE: f64 = 2.5;
 
 /// Largest factor by which silence eases at once.
 const EASING_MAX: f64 = 16.0;
 
-/// Largest factor by which silence eases in all once the hash rate is known. Without a bound a miner that was only
+/// Largest factor below the long run that is acted on while it stands: silence eases no further in all. Without a bound a miner that was only
 /// paused would flood the pool when it comes back.
-const SILENT_EASING_MAX: f64 = 64.0;
+const SILENT_EASING_MAX: f64 = 16.0;
 
 /// Standard deviations by which the first shares must miss the target rate to be taken for a slow miner's.
 const DEVIATIONS: f64 = 3.0;
 
-/// Expected intervals after which evidence fades: two hours at six shares a minute, an average good to 3 percent.
-const INTERVALS_OBSERVED_MAX: f64 = 720.0;
+/// Shares in the time of one from which on twice the difficulty is nearer to the seconds aimed at: 6.7 and 13.3 seconds
+/// are equally far from 10.
+const NEAREST: f64 = 1.5;
+/// Margin around that point, or else a miner near it would be sent from one power to the next and back.
+const MARGIN: f64 = 1.06;
 
-/// Shares in the time of one, beyond which a drop is of no interest: the difficulty is too easy anyway.
-const EXPECTED_RATE_MAX: f64 = 4.0;
+/// Standard deviations of the estimate that a raise must be clear of the point where it is worth it, and aims below
+/// what is estimated. Too hard is worse than too easy: nothing is heard of a miner whose difficulty is too hard.
+const CAUTION_RAISING: f64 = 2.4;
+/// The same for an easing.
+const CAUTION_EASING: f64 = 0.7;
 
-/// Relative hash rate that the test for a drop is sharpest against.
-const SLOWER: f64 = 0.7;
-/// Relative hash rate that the test for a rise is sharpest against.
-const FASTER: f64 = 1.5;
-
-/// Score of a drop that is acted on. A halved rate reaches it within 30 expected shares in some nine of ten cases,
-/// chance alone every 40 minutes or so at six shares a minute. No test does much better.
-const SCORE_SLOWER: f64 = 2.6;
-/// Score of a rise that is acted on. A doubling is easier to see, so chance is given less.
-const SCORE_FASTER: f64 = 6.5;
-/// Score beyond doubt: the old average is given up.
-const SCORE_CERTAIN: f64 = 7.0;
+/// The time within which a drop to one half is to be seen.
+const SECONDS_TO_REACT: f64 = 300.0;
+/// Score of a fall that is acted on, for each share that is expected in that time: the more evidence there will be, the
+/// more can be waited for, at the same chance of being in time.
+const SCORE_SLOWER_PER_SHARE: f64 = 0.089;
+/// The least, where 5 minutes hold few shares.
+const SCORE_SLOWER_MIN: f64 = 2.0;
+/// Score of a rise that is acted on. A doubling is easy to see, so chance is given less.
+const SCORE_FASTER_PER_SHARE: f64 = 0.18;
+const SCORE_FASTER_MIN: f64 = 3.0;
+/// Shares that a suspicion must rest on to take the place of the average.
+const SHARES_FOR_ANOTHER_AVERAGE: f64 = 4.0;
+/// Shares that a miner of the suspected hash rate would have found in a silence that is a pause.
+const PAUSE: f64 = 2.5;
 /// Shares that the average counts for against a fresh suspicion. An alarm is raised by an extreme, so the few shares
 /// behind it exaggerate.
-const SHARES_OF_AVERAGE: f64 = 6.0;
-
-/// Factor below which an easing is worth it where difficulties are powers of two: the midway point.
-const WORTH_EASING: f64 = std::f64::consts::SQRT_2;
-/// The same for a raise: the midway point and a margin, or else a miner near it would be sent from one power to the
-/// next and back.
-const WORTH_RAISING: f64 = 1.08 * std::f64::consts::SQRT_2;
+const SHARES_AGAINST_SUSPICION: f64 = 9.0;
+/// Shares in the time of one below which an alarm eases.
+const WORTH_EASING_ON_ALARM: f64 = 0.8;
+/// Shares in the time of one above which an alarm raises.
+const WORTH_RAISING_ON_ALARM: f64 = 1.45;
 
 /// Seconds after an easing during which a raise to the next power of two waits, unless a rise was seen. Most easings
 /// of a steady miner are false alarms, and taking each back at once would double the number of changes.
-const HOLD_SECONDS: f64 = 3600.0;
-/// Factor that is worth a raise in that time.
-const WORTH_RAISING_HELD: f64 = 2.4;
+const HOLD_SECONDS: f64 = 2100.0;
+/// Shares in the time of one that are worth a raise in that time.
+const WORTH_RAISING_HELD: f64 = 2.8;
 
-/// A share at the difficulty in force was credited. Gives the difficulty that would be right, when it is time to
-/// change.
-pub fn on_share(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> Option<Difficulty> {
-    state.window_started_at.get_or_insert(now);
-    observe(state, now, 1.0);
-    state.shares += 1.0;
-    state.last_share_at = now;
-    if state.settled {
-        return proposal(state, settings, now);
-    }
-    (state.shares >= SHARES_FOR_FIRST_JUMP).then(|| first_jump(state, state.shares - 1.0, now)).flatten()
+/// Shares at a difficulty below 1, which may be any decimal, after which it is set to what they tell.
+const SHARES_FOR_TRIMMING: f64 = 240.0;
+/// Relative distance that is worth that.
+const WORTH_TRIMMING: f64 = 0.05;
+
+/// A share at the difficulty in force was credited.
+pub fn on_share(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> bool {
+    evidence::observe(state, now, 1.0);
+    decide(state, settings, now)
 }
 
-/// Time passed without a share. Gives another difficulty when it is time to change: an easier one, but when a raise
-/// had been held back until now.
-pub fn on_silence(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> Option<Difficulty> {
-    let started_at = state.window_started_at?;
-    observe(state, now, 0.0);
-    if state.settled {
-        return proposal(state, settings, now);
+/// Time passed without a share.
+pub fn on_silence(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> bool {
+    if state.observed_at.is_none() {
+        return false;
     }
-    // A decision that no job has carried out yet must not be made again and again.
-    if state.announced < state.in_force {
+    evidence::observe(state, now, 0.0);
+    decide(state, settings, now)
+}
+
+/// A job was sent under the difficulty that was announced before it.
+pub fn on_job(state: &mut Vardiff, now: Instant) {
+    if state.in_force != state.announced || state.observed_at.is_none() {
+        state.in_force = state.announced;
+        state.shares = 0.0;
+        state.observed_at = Some(now);
+    }
+}
+
+/// The miner is known: an earlier connection was found to make `hashes_per_second`.
+pub fn resume(state: &mut Vardiff, hashes_per_second: f64) {
+    if hashes_per_second.is_finite() && hashes_per_second > 0.0 {
+        evidence::resume(state, hashes_per_second);
+        state.settled = true;
+    }
+}
+
+/// Announces another difficulty when it is time to; tells whether it did.
+fn decide(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> bool {
+    if state.announced > state.in_force {
+        return false;
+    }
+    let was_settled = state.settled;
+    let ideal = if was_settled { correction(state, settings, now) } else { beginning(state) };
+    let Some(ideal) = ideal else { return false };
+    let floor = state.floor.unwrap_or(settings.min).clamp(settings.min, settings.max);
+    let chosen = nearest(ideal).rounded_between(floor, settings.max);
+    if chosen == state.announced {
+        return false;
+    }
+    if chosen < state.announced && was_settled {
+        state.eased_at = Some(now);
+    }
+    state.announced = chosen;
+    state.unsent = true;
+    true
+}
+
+/// The difficulty that miners can be told whose seconds a share are nearest to those of `ideal`.
+fn nearest(ideal: Difficulty) -> Difficulty {
+    let halved = ideal.value() * 2.0 / NEAREST;
+    let power = Difficulty::new(halved.log2().floor().exp2()).unwrap_or(ideal);
+    if ideal < Difficulty::ONE { ideal } else { power }
+}
+
+/// What a miner of unknown hash rate should get, when it is time to change.
+fn beginning(state: &mut Vardiff) -> Option<Difficulty> {
+    let at_target = state.in_force.hashes() / state.seconds_per_share;
+    let expected = (state.observed_exposure + state.silent_exposure) * at_target;
+    let shares = state.observed_shares;
+    if shares == 0.0 {
+        // A decision that no job has carried out yet must not be made again and again.
+        let may_ease = expected >= SILENT_INTERVALS_BEFORE_FIRST_SHARE && state.announced == state.in_force;
+        return may_ease.then(|| Difficulty::new(state.in_force.value() / EASING_MAX).ok()).flatten();
+    }
+    if shares < SHARES_FOR_FIRST_JUMP && !is_too_slow(shares, expected) {
         return None;
     }
-    let silent = now.since(state.last_share_at.max(started_at)).as_secs_f64() / state.seconds_per_share;
-    if state.shares == 0.0 {
-        let eased = state.in_force.value() / EASING_MAX;
-        return (silent >= SILENT_INTERVALS_BEFORE_FIRST_SHARE).then(|| Difficulty::new(eased).ok()).flatten();
+    let rate = (shares - 1.0).max(0.5) / expected.max(1e-9);
+    let factor = raised(rate, shares).or(eased(rate, shares));
+    if factor.is_some_and(|factor| factor > FAR_OFF) {
+        // Shares cannot come faster than the network carries them: this was a lower bound.
+        (state.observed_shares, state.observed_exposure) = (0.0, 0.0);
+        state.silent_exposure = 0.0;
+    } else {
+        state.settled = true;
     }
-    is_too_slow(state.shares, expected_shares(state, now)).then(|| first_jump(state, state.shares, now)).flatten()
+    Difficulty::new(state.announced.value() * factor?).ok()
 }
 
-/// Counting of the first shares begins anew.
-pub(super) fn restart(state: &mut Vardiff, now: Instant) {
-    state.shares = 0.0;
-    state.window_started_at = Some(now);
-    state.last_share_at = now;
-}
-
-/// Counts the time up to `now`, and `shares` that ended it.
-fn observe(state: &mut Vardiff, now: Instant, shares: f64) {
-    let seconds = now.since(state.observed_at.unwrap_or(now)).as_secs_f64();
-    state.observed_at = Some(now);
-    if !state.settled {
-        return;
-    }
-    let share = state.in_force.hashes();
-    let expected = state.hashes_per_second * seconds / share;
-    // Faster than this the transport delivers in bursts, and their gaps are no silence.
-    let expected_slower = expected.min(EXPECTED_RATE_MAX * seconds / state.seconds_per_share);
-    suspect(&mut state.slower, SLOWER, expected_slower, shares, share, seconds);
-    suspect(&mut state.faster, FASTER, expected, shares, share, seconds);
-    let hashes = state.hashes_per_second * state.observed_seconds + shares * share;
-    state.observed_seconds += seconds;
-    state.hashes_per_second = hashes / state.observed_seconds.max(1e-3);
-    state.observed_seconds = state.observed_seconds.min(INTERVALS_OBSERVED_MAX * state.seconds_per_share);
-}
-
-/// Adds to the score of a change by `factor`, in view of `shares` where `expected` were.
-fn suspect(suspicion: &mut Suspicion, factor: f64, expected: f64, shares: f64, share: f64, seconds: f64) {
-    let evidence = (1.0 - factor) * expected + factor.ln() * shares;
-    suspicion.score = (suspicion.score + evidence).min(SCORE_CERTAIN);
-    suspicion.hashes += shares * share;
-    suspicion.seconds += seconds;
-    if suspicion.score <= 0.0 {
-        *suspicion = Suspicion::default();
-    }
-}
-
-/// The first jump, to where `shares` in the time of the window put it.
-fn first_jump(state: &mut Vardiff, shares: f64, now: Instant) -> Option<Difficulty> {
-    let started_at = state.window_started_at.unwrap_or(now);
-    let ratio = shares / expected_shares(state, now).max(1e-6);
-    state.settled = true;
-    state.hashes_per_second = state.in_force.hashes() / state.seconds_per_share * ratio;
-    state.observed_seconds = now.since(started_at).as_secs_f64();
-    Difficulty::new(state.in_force.value() * ratio).ok()
-}
-
-/// The difficulty for what the miner is now believed to do, when it is far enough from the announced one.
-fn proposal(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> Option<Difficulty> {
-    let hashes_per_second = belief(state);
-    let ideal = hashes_per_second * state.seconds_per_share / Difficulty::HASHES_AT_ONE;
-    let ratio = ideal / state.announced.value();
-    let hysteresis = 1.0 + settings.hysteresis;
-    if ratio <= worth_raising(state, now).max(hysteresis) && ratio >= 1.0 / WORTH_EASING.max(hysteresis) {
-        return None;
-    }
+/// What a miner should get of whom more is known, when it is far enough from what it has.
+fn correction(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> Option<Difficulty> {
+    let suspected = suspected(state);
+    let believed = state.hashes_per_second * suspected.unwrap_or(1.0);
+    let rate = believed * state.seconds_per_share / state.announced.hashes();
+    let leave_alone = 1.0 + settings.hysteresis;
+    let factor = match suspected {
+        Some(suspected) if suspected < 1.0 => {
+            (rate < WORTH_EASING_ON_ALARM.min(1.0 / leave_alone)).then(|| rate.min(NEAREST / 2.0 / MARGIN))
+        }
+        Some(_) => (rate > WORTH_RAISING_ON_ALARM.max(leave_alone)).then(|| rate.max(NEAREST * MARGIN)),
+        None => steady(state, rate, leave_alone, now),
+    }?;
+    let easing_max = if evidence::is_off(state) { EASING_MAX } else { settings.max_step };
+    // A miner that was off and is back gets back at once what silence took.
+    let raising_max = if is_held(state, now) { EASING_MAX } else { settings.max_step };
     let in_force = state.in_force.value();
-    let is_silent = state.slower.acted_on && state.slower.hashes == 0.0;
-    let easing_max = if is_silent { EASING_MAX } else { settings.max_step };
-    // The first jump may have gone further than a step, and waits for its job: a rise takes nothing of it back.
-    let hardest = (in_force * settings.max_step).max(state.announced.value());
-    Difficulty::new(ideal.clamp(in_force / easing_max, hardest)).ok()
+    let ideal = state.announced.value() * factor;
+    Difficulty::new(ideal.clamp(in_force / easing_max, in_force * raising_max)).ok()
 }
 
-/// The factor by which the miner must be too fast for its difficulty. A young average must be further off.
-fn worth_raising(state: &Vardiff, now: Instant) -> f64 {
-    if state.faster.acted_on {
-        return WORTH_RAISING;
-    }
-    let shares = (state.observed_seconds / state.seconds_per_share).max(1.0);
-    let worth = WORTH_RAISING * (0.5 / shares.sqrt()).exp();
-    let is_held = state.eased_at.is_some_and(|eased_at| now.since(eased_at).as_secs_f64() < HOLD_SECONDS);
-    if is_held { worth.max(WORTH_RAISING_HELD) } else { worth }
-}
-
-/// The hash rate to act on: the average, unless something speaks for a change.
-fn belief(state: &mut Vardiff) -> f64 {
-    let share = state.in_force.hashes();
-    state.slower.acted_on |= state.slower.score > SCORE_SLOWER;
-    state.faster.acted_on |= state.faster.score > SCORE_FASTER;
+/// The relative hash rate that the latest shares speak for, if they contradict the long run.
+fn suspected(state: &mut Vardiff) -> Option<f64> {
+    let shares_in_time = state.hashes_per_second * SECONDS_TO_REACT / state.in_force.hashes();
+    let score_slower = (SCORE_SLOWER_PER_SHARE * shares_in_time).max(SCORE_SLOWER_MIN);
+    let score_faster = (SCORE_FASTER_PER_SHARE * shares_in_time).max(SCORE_FASTER_MIN);
+    state.slower.acted_on |= state.slower.score >= (score_slower * doubt(state, state.slower)).min(SCORE_CERTAIN);
+    state.faster.acted_on |=
+        state.faster.score >= (score_faster * doubt(state, state.faster).powi(2)).min(SCORE_CERTAIN);
     let suspicion = match (state.slower.acted_on, state.faster.acted_on) {
         (true, _) => state.slower,
         (false, true) => state.faster,
-        (false, false) => return state.hashes_per_second,
+        (false, false) => return None,
     };
-    if suspicion.score >= SCORE_CERTAIN && suspicion.hashes > 0.0 {
-        state.hashes_per_second = (suspicion.hashes + 0.5 * share) / suspicion.seconds.max(1e-3);
-        state.observed_seconds = suspicion.seconds;
-        (state.slower, state.faster) = (Suspicion::default(), Suspicion::default());
-        return state.hashes_per_second;
+    let shares_min = if state.is_back { 1.0 } else { SHARES_FOR_ANOTHER_AVERAGE };
+    // A pause that goes on at the moment is not to be taken for slowness.
+    let silent = state.hashes_per_second * state.silent_exposure;
+    let goes_on = silent * suspicion.shares < PAUSE * suspicion.expected;
+    if suspicion.score >= SCORE_CERTAIN && suspicion.shares >= shares_min && goes_on {
+        let falls = state.slower.acted_on;
+        evidence::replace_average(state, suspicion);
+        return Some(if falls { 0.99 } else { 1.0 });
     }
-    let weight = SHARES_OF_AVERAGE * share * (1.0 - suspicion.score / SCORE_CERTAIN);
-    let hashes_per_second = (suspicion.hashes + weight) / (suspicion.seconds + weight / state.hashes_per_second);
-    hashes_per_second.max(state.hashes_per_second / SILENT_EASING_MAX)
+    let weight = SHARES_AGAINST_SUSPICION * (1.0 - suspicion.score / SCORE_CERTAIN);
+    let factor = (suspicion.shares + weight) / (suspicion.expected + weight);
+    let falls = state.slower.acted_on;
+    Some(if falls { factor.clamp(1.0 / SILENT_EASING_MAX, 0.99) } else { factor })
 }
 
-fn expected_shares(state: &Vardiff, now: Instant) -> f64 {
-    let started_at = state.window_started_at.unwrap_or(now);
-    now.since(started_at).as_secs_f64() / state.seconds_per_share
+/// How much more clearly the latest shares must contradict an average that rests on few shares itself: its variance
+/// adds to theirs.
+fn doubt(state: &Vardiff, suspicion: Suspicion) -> f64 {
+    1.0 + suspicion.expected / (state.observed_shares - suspicion.shares).max(1.0)
+}
+
+/// The factor by which the difficulty should change of a miner that goes on as before, of which `rate` shares come in
+/// the time of one.
+fn steady(state: &Vardiff, rate: f64, leave_alone: f64, now: Instant) -> Option<f64> {
+    let is_held = is_held(state, now);
+    if state.announced < Difficulty::ONE && !is_held && state.shares >= SHARES_FOR_TRIMMING {
+        return ((rate - 1.0).abs() > WORTH_TRIMMING).then_some(rate);
+    }
+    let worth_raising = if is_held { WORTH_RAISING_HELD } else { leave_alone };
+    let raised = raised(rate, state.observed_shares).filter(|_| rate > worth_raising);
+    raised.or(eased(rate, state.observed_shares).filter(|_| rate < 1.0 / leave_alone))
+}
+
+fn is_held(state: &Vardiff, now: Instant) -> bool {
+    state.eased_at.is_some_and(|eased_at| now.since(eased_at).as_secs_f64() < HOLD_SECONDS)
+}
+
+/// The factor of the raise that an estimate from `shares` is worth.
+fn raised(rate: f64, shares: f64) -> Option<f64> {
+    let caution = (CAUTION_RAISING / shares.sqrt()).exp();
+    (rate > NEAREST * caution.max(MARGIN)).then_some(rate / caution)
+}
+
+/// The factor of the easing that an estimate from `shares` is worth.
+fn eased(rate: f64, shares: f64) -> Option<f64> {
+    let caution = (CAUTION_EASING / shares.sqrt()).exp();
+    (rate * caution.max(MARGIN) < NEAREST / 2.0).then_some(rate)
 }
 
 /// Whether `shares` are so far below `expected` that chance does not explain it. The root of a Poisson count has a

@@ -143,7 +143,7 @@ fn judging_1_and_defect_05_a_share_is_judged_at_the_difficulty_of_its_job() {
     assert_eq!(credits, expected);
 }
 
-/// A raise that waits for its job is not taken back by shares which ask for a still larger one.
+/// A raise that waits for its job is not taken back, whether the miner obeys it at once or with the job.
 #[test]
 fn a_miner_that_speeds_up_before_the_next_job_is_not_eased() {
     let mut pool = Pool::default().with_work();
@@ -158,7 +158,7 @@ fn a_miner_that_speeds_up_before_the_next_job_is_not_eased() {
         submitted += 1;
         told.extend(pool.miner(conn).difficulty.filter(|new| told.last() != Some(new)));
     }
-    assert!(told.len() >= 2 && told.is_sorted(), "{told:?}");
+    assert!(told.len() >= 2 && told.is_sorted(), "the start and a raise: {told:?}");
 }
 
 /// Defect 6: a miner that is too slow for its start.

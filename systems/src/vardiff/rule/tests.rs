@@ -6,7 +6,9 @@ use std::time::Duration;
 
 const SECONDS_PER_SHARE: f64 = 10.0;
 const JOB_SECONDS: u64 = 30;
-const RUNS: u64 = 500;
+const RUNS: u64 = 800;
+/// Shares in the time of one that need no change: 6.25 to 16 seconds. Powers of two alone make up for 6.7 to 13.3.
+const FITTING: std::ops::RangeInclusive<f64> = 0.625..=1.6;
 
 fn settings() -> VardiffSettings {
     VardiffSettings {
@@ -49,24 +51,8 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64, hashes_per_second: f64, difficulty: f64) -> Self {
         let difficulty = Difficulty::new(difficulty).expect("positive").rounded_for_miners();
-        let state = Vardiff {
-            announced: difficulty,
-            in_force: difficulty,
-            pinned: false,
-            floor: None,
-            seconds_per_share: SECONDS_PER_SHARE,
-            shares: 0.0,
-            window_started_at: Some(Instant(0)),
-            last_share_at: Instant(0),
-            hashes_per_second: 0.0,
-            observed_seconds: 0.0,
-            observed_at: None,
-            slower: Suspicion::default(),
-            faster: Suspicion::default(),
-            eased_at: None,
-            settled: false,
-            unsent: false,
-        };
+        let mut state = Vardiff::starting_at(difficulty, SECONDS_PER_SHARE);
+        on_job(&mut state, Instant(0));
         let (random, hardest) = (Random(seed.wrapping_mul(7919)), 0.0);
         let (now, seconds, changes) = (Instant(0), 0, Vec::new());
         Self { state, settings: settings(), random, now, seconds, hashes_per_second, changes, hardest }
@@ -77,7 +63,7 @@ impl Simulation {
         let ideal = hashes_per_second * SECONDS_PER_SHARE / Difficulty::HASHES_AT_ONE;
         let mut simulation = Self::new(seed, hashes_per_second, ideal);
         // The phase of the jobs differs from run to run.
-        simulation.run(3600 + seed % JOB_SECONDS);
+        simulation.run(3 * 3600 + seed % JOB_SECONDS);
         simulation
     }
 
@@ -96,25 +82,16 @@ impl Simulation {
                 break;
             }
             self.now = start + Duration::from_secs_f64(offset);
-            let ideal = on_share(&mut self.state, &self.settings, self.now);
-            self.decide(ideal);
+            on_share(&mut self.state, &self.settings, self.now);
         }
         self.seconds += 1;
         self.now = Instant(self.seconds * 1_000_000_000);
-        let ideal = on_silence(&mut self.state, &self.settings, self.now);
-        self.decide(ideal);
-        if self.seconds.is_multiple_of(JOB_SECONDS) && self.state.in_force != self.state.announced {
-            self.state.in_force = self.state.announced;
-            restart(&mut self.state, self.now);
-            self.changes.push(self.seconds);
+        on_silence(&mut self.state, &self.settings, self.now);
+        if self.seconds.is_multiple_of(JOB_SECONDS) {
+            self.changes.extend((self.state.in_force != self.state.announced).then_some(self.seconds));
+            on_job(&mut self.state, self.now);
         }
         self.hardest = self.hardest.max(self.state.in_force.value());
-    }
-
-    fn decide(&mut self, ideal: Option<Difficulty>) {
-        if let Some(ideal) = ideal {
-            super::super::settle_on(&mut self.state, ideal, &self.settings, self.now);
-        }
     }
 
     /// Shares expected in the time of one, at the difficulty in force: 1 is ideal.
@@ -122,142 +99,203 @@ impl Simulation {
         self.hashes_per_second * SECONDS_PER_SHARE / self.state.in_force.hashes()
     }
 
+    /// The same at the difficulty that was decided, which may wait for its job.
+    fn rate_decided(&self) -> f64 {
+        self.rate() * self.state.in_force.value() / self.state.announced.value()
+    }
+
     fn ideal(&self) -> f64 {
         self.hashes_per_second * SECONDS_PER_SHARE / Difficulty::HASHES_AT_ONE
     }
 
-    /// Whether the difficulty in force is the ideal one as rounded or its neighbour; for small devices, as near.
-    fn is_within_one_step(&self) -> bool {
-        let rounded = Difficulty::new(self.ideal()).expect("positive").rounded_for_miners().value();
-        (0.4..=2.0).contains(&(self.state.in_force.value() / rounded))
+    /// The difficulty that may be told whose seconds a share are nearest to those aimed at.
+    fn best(&self) -> f64 {
+        if self.ideal() < 1.0 { self.ideal() } else { (self.ideal() / 0.75).log2().floor().exp2() }
+    }
+
+    /// The part of the error in seconds a share that another difficulty would have saved.
+    fn avoidable_error(&self) -> f64 {
+        let error = |rate: f64| (1.0 / rate - 1.0).abs();
+        error(self.rate()) - error(self.ideal() / self.best())
     }
 }
 
 /// A way to give each run its hash rate.
 type Rates = fn(u64) -> f64;
 
-/// Hash rate whose ideal difficulty is a power of two.
+/// Hash rates whose ideal difficulty is a power of two: the farthest from both neighbours.
 fn aligned(_: u64) -> f64 {
     262_144.0 * Difficulty::HASHES_AT_ONE / SECONDS_PER_SHARE
 }
 
-/// Hash rates spread evenly over one power of two, so that every alignment to the rounding occurs.
+/// Hash rates from 1 GH/s to 5 EH/s, so that every place between two powers of two occurs.
 fn spread(seed: u64) -> f64 {
-    1e14 * (seed as f64 / RUNS as f64).exp2()
+    1e9 * 5e9f64.powf(seed as f64 / RUNS as f64)
 }
 
-/// Hash rates of small devices, whose difficulties are decimals.
+/// Hash rates of small devices, whose difficulties are decimals: 250 kH/s to 400 MH/s.
 fn small(seed: u64) -> f64 {
-    1e6 * (seed as f64 / RUNS as f64).exp2()
+    250e3 * 1600f64.powf(seed as f64 / RUNS as f64)
 }
 
 const ALL_RATES: [(&str, Rates); 3] = [("aligned", aligned), ("spread", spread), ("small", small)];
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The value below which `part` of `values` lies.
+fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    values[((values.len() as f64 * part) as usize).min(values.len() - 1)]
 }
 
-/// The part of the runs for which `holds`.
-fn part_of_runs(mut holds: impl FnMut(u64) -> bool) -> f64 {
-    (0..RUNS).filter(|seed| holds(*seed)).count() as f64 / RUNS as f64
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Runs that are at a fitting difficulty, or on the way to it, five minutes after the hash rate changed by `factor`.
-/// Where rounding, or an easing that is held for a while, had left room there was nothing to do: that is often so, and
-/// the second number is the part of those runs that had to follow and did.
+/// The part of the runs that are at a fitting difficulty, or were sent to one, five minutes after the hash rate changed
+/// by `factor`, and the same of those runs only that had to follow: where rounding had left room there is nothing to do.
 fn reacting(factor: f64, rates: Rates) -> (f64, f64) {
-    let (mut needing, mut following) = (0, 0);
-    let fitting = part_of_runs(|seed| {
+    let (mut needing, mut following) = (0.0, 0.0);
+    for seed in 0..RUNS {
         let mut simulation = Simulation::settled(seed, rates(seed));
         simulation.hashes_per_second *= factor;
-        let before = simulation.state.in_force.value();
-        let has_room = (0.625..=2.1).contains(&simulation.rate());
-        simulation.run(300);
-        let follows = (simulation.state.announced.value() - before) * (factor - 1.0) > 0.0;
-        needing += u32::from(!has_room);
-        following += u32::from(!has_room && follows);
-        follows || (0.625..=2.1).contains(&simulation.rate())
-    });
-    (fitting, f64::from(following) / f64::from(needing.max(1)))
+        let fits = |simulation: &Simulation| match factor < 1.0 {
+            true => simulation.rate_decided() >= *FITTING.start(),
+            false => simulation.rate_decided() <= *FITTING.end(),
+        };
+        if fits(&simulation) {
+            continue;
+        }
+        needing += 1.0;
+        let follows = (0..300).any(|_| {
+            simulation.second();
+            fits(&simulation)
+        });
+        following += f64::from(u8::from(follows));
+    }
+    (1.0 - (needing - following) / RUNS as f64, following / needing)
 }
 
 #[test]
-fn a_halved_or_doubled_hash_rate_is_followed_within_five_minutes() {
+fn a_halved_hash_rate_is_followed_within_five_minutes_in_95_of_100_runs() {
     for (name, rates) in ALL_RATES {
-        for factor in [0.5, 2.0] {
-            let (part, followed) = reacting(factor, rates);
-            println!("{name}: {factor} times the hash rate: {part:.3} fit in 5 minutes, {followed:.3} where needed");
-            assert!(part >= 0.95 && followed >= 0.8, "{name} {factor}: {part}, {followed} where needed");
-        }
+        let (of_all, where_needed) = reacting(0.5, rates);
+        println!("{name}: {of_all:.3} of all, {where_needed:.3} where needed");
+        assert!(of_all >= 0.95 && where_needed >= 0.88, "{name}: {of_all}, {where_needed} where needed");
     }
 }
 
 #[test]
-fn a_steady_miner_is_measured_well_and_left_alone() {
+fn a_doubled_hash_rate_is_followed_within_five_minutes() {
     for (name, rates) in ALL_RATES {
-        let (mut errors, mut changes, mut seconds_per_share) = (Vec::new(), 0, Vec::new());
-        let within = part_of_runs(|seed| {
+        let (of_all, _) = reacting(2.0, rates);
+        assert!(of_all >= 0.87, "{name}: {of_all}");
+    }
+}
+
+#[test]
+fn a_steady_miner_is_measured_well_and_left_alone_at_the_best_power_of_two() {
+    for (name, rates) in ALL_RATES {
+        let (mut errors, mut avoidable, mut changes) = (Vec::new(), Vec::new(), 0);
+        for seed in 0..RUNS {
             let mut simulation = Simulation::settled(seed, rates(seed));
             let before = simulation.changes.len();
-            simulation.run(4 * 3600);
+            for _ in 0..8 {
+                simulation.run(1800);
+                errors.push((simulation.state.hashes_per_second / simulation.hashes_per_second - 1.0).abs());
+                avoidable.push(simulation.avoidable_error());
+            }
             changes += simulation.changes.len() - before;
-            errors.push((simulation.state.hashes_per_second / simulation.hashes_per_second - 1.0).abs());
-            seconds_per_share.push(SECONDS_PER_SHARE / simulation.rate());
-            simulation.is_within_one_step()
-        });
-        let (error, changes) = (median(errors), changes as f64 / RUNS as f64 / 8.0);
+        }
+        let (median, p99) = (quantile(&mut errors, 0.5), quantile(&mut errors, 0.99));
+        let avoidable = quantile(&mut avoidable, 0.5);
+        let changes = changes as f64 / RUNS as f64 / 8.0;
         println!(
-            "{name}: error {:.2} % (median), {changes:.2} changes in 30 minutes, {:.1} % within a step, {:.1} s a share",
-            100.0 * error,
-            100.0 * within,
-            median(seconds_per_share)
+            "{name}: error {median:.3}, p99 {p99:.3}; avoidable {avoidable:.3}; {changes:.2} changes in 30 minutes"
         );
-        assert!(error < 0.03, "{name}: {error}");
+        assert!(median < 0.03 && p99 < 0.12, "{name}: {median}, {p99}");
+        assert!(avoidable < if name == "small" { 0.15 } else { 0.03 }, "{name}: {avoidable}");
         assert!(changes < 1.0, "{name}: {changes}");
-        assert!(within > 0.95, "{name}: {within}");
     }
 }
 
 #[test]
-fn miners_of_every_size_settle_from_any_start_without_overshooting_far() {
+fn miners_settle_from_an_easy_start_without_overshooting() {
+    for (name, rates) in ALL_RATES {
+        let mut overshoots = Vec::new();
+        for seed in 0..RUNS {
+            let ideal = rates(seed) * SECONDS_PER_SHARE / Difficulty::HASHES_AT_ONE;
+            let mut simulation = Simulation::new(seed, rates(seed), (ideal / 64.0).max(0.0001));
+            simulation.run(1800);
+            overshoots.push((simulation.hardest / ideal.max(simulation.best()) - 1.0).max(0.0));
+        }
+        let (p95, mean) = (quantile(&mut overshoots, 0.95), mean(&overshoots));
+        println!("{name}: overshoot p95 {p95:.3}, mean {mean:.3}");
+        assert!(p95 < 0.10 && mean < 0.05, "{name}: {p95}, {mean}");
+    }
+}
+
+#[test]
+fn miners_of_every_size_settle_from_any_start() {
     for hashes_per_second in [250e3, 1e6, 70e6, 1e9, 500e9, 1.2e12, 110e12, 1e15, 5e18] {
-        let (mut seconds, mut overshoots, mut settled) = (Vec::new(), vec![0.0], 0);
+        let mut seconds = Vec::new();
         for seed in 0..21 {
-            let start = [1024.0, 0.01, 1e7][seed as usize % 3];
-            let mut simulation = Simulation::new(seed, hashes_per_second, start);
-            let begins_easy = start < simulation.ideal();
-            while !simulation.is_within_one_step() && simulation.seconds < 4 * 3600 {
+            let mut simulation = Simulation::new(seed, hashes_per_second, [1024.0, 0.01, 1e7][seed as usize % 3]);
+            while !(0.4..=2.5).contains(&simulation.rate()) && simulation.seconds < 4 * 3600 {
                 simulation.second();
             }
             seconds.push(simulation.seconds as f64);
-            simulation.run(1800);
-            settled += usize::from(simulation.is_within_one_step());
-            if begins_easy {
-                overshoots.push(simulation.hardest / simulation.ideal());
-            }
         }
-        let (seconds, overshoot) = (median(seconds), overshoots.into_iter().fold(0.0, f64::max));
-        println!(
-            "{hashes_per_second:e} H/s: settles in {seconds} s, largest overshoot {overshoot:.2}, {settled} of 21"
-        );
-        assert!(seconds <= 600.0 && settled >= 20, "{hashes_per_second:e}: {seconds} s, {settled} of 21");
-        assert!(overshoot < 4.0, "{hashes_per_second:e}: {overshoot}");
+        let (median, slowest) = (quantile(&mut seconds, 0.5), quantile(&mut seconds, 1.0));
+        println!("{hashes_per_second:e} H/s: {median} s, at most {slowest} s");
+        assert!(median <= 600.0 && slowest <= 1800.0, "{hashes_per_second:e}: {median} s, at most {slowest} s");
     }
 }
 
+/// A power of two at 1 and above, between the bounds, whatever the miner does.
 #[test]
-fn a_miner_that_falls_silent_is_eased_step_by_step_and_found_again() {
-    let mut simulation = Simulation::settled(1, spread(1));
-    let (rate, before) = (simulation.hashes_per_second, simulation.state.in_force.value());
-    simulation.hashes_per_second = 1.0;
-    simulation.run(1200);
-    let eased = simulation.state.in_force.value();
-    assert!(eased < before / 16.0, "{eased} after {before}");
-    assert!(eased > before / 10_000.0, "a miner that only paused would flood the pool at {eased}");
-    simulation.hashes_per_second = rate;
-    simulation.run(600);
-    assert!(simulation.is_within_one_step(), "{}", simulation.rate());
+fn the_bounds_hold_at_both_ends() {
+    for (hashes_per_second, difficulty, expected) in
+        [(1e23, 1024.0, 549_755_813_888.0), (1.0, 0.0002, 0.0001), (1e-9, 1.0, 0.0001)]
+    {
+        let mut simulation = Simulation::new(1, hashes_per_second, difficulty);
+        for _ in 0..1800 {
+            simulation.second();
+            let told = simulation.state.announced.value();
+            assert!((0.0001..=1e12).contains(&told) && (told < 1.0 || told.log2().fract() == 0.0), "{told}");
+        }
+        assert_eq!(simulation.state.in_force.value(), expected, "{hashes_per_second:e}");
+    }
+    let mut simulation = Simulation::new(1, 1.0, 4096.0);
+    simulation.state.floor = Difficulty::new(1000.0).ok();
+    simulation.run(3600);
+    assert_eq!(simulation.state.in_force.value(), 1024.0, "a floor is rounded up to a power of two");
+}
+
+#[test]
+fn a_miner_that_pauses_is_eased_by_some_sixteen_and_gets_back_what_it_had() {
+    let mut far = 0;
+    for seed in 0..50 {
+        let mut simulation = Simulation::settled(seed, spread(seed * RUNS / 50));
+        let (rate, before) = (simulation.hashes_per_second, simulation.state.in_force.value());
+        simulation.hashes_per_second = 1e-9;
+        simulation.run(6 * 3600);
+        let eased = simulation.state.in_force.value();
+        // A fall that was under suspicion already may have been believed first.
+        assert!(eased < before / 2.0 && eased >= before / 256.0, "run {seed}: {eased} after {before}");
+        far += u32::from(eased < 0.99 * before / 32.0);
+        simulation.hashes_per_second = rate;
+        simulation.run(300);
+        assert!((0.3..=5.0).contains(&simulation.rate()), "run {seed}: {}", simulation.rate());
+    }
+    assert!(far <= 5, "{far} of 50");
+}
+
+/// Not off but slow: a farm of which one machine in a thousand is left.
+#[test]
+fn a_miner_that_became_a_thousand_times_slower_is_found() {
+    let mut simulation = Simulation::settled(1, spread(200));
+    simulation.hashes_per_second /= 1000.0;
+    simulation.run(4 * 3600);
+    assert!((0.4..=2.5).contains(&simulation.rate()), "{}", simulation.rate());
 }
 
 #[test]
@@ -275,4 +313,53 @@ fn defect_06_a_silent_miner_is_eased_within_three_expected_intervals_by_at_most_
     let first = decisions.first().expect("a silent miner is eased");
     assert!(first.0 as f64 <= 3.0 * SECONDS_PER_SHARE, "{decisions:?}");
     assert!(decisions.len() >= 5 && decisions.iter().all(|(_, factor)| *factor <= 16.0), "{decisions:?}");
+}
+
+#[test]
+fn a_known_miner_that_comes_back_is_neither_moved_nor_measured_anew() {
+    let mut moved = 0;
+    for seed in 0..RUNS {
+        let mut simulation = Simulation::new(seed, aligned(0), 262_144.0);
+        resume(&mut simulation.state, aligned(0));
+        assert!(simulation.state.settled);
+        simulation.run(300);
+        moved += u64::from(simulation.state.announced.value() != 262_144.0);
+    }
+    assert!(moved * 10 < RUNS, "{moved} of {RUNS}");
+    let mut unknown = Vardiff::starting_at(Difficulty::ONE, SECONDS_PER_SHARE);
+    for nonsense in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        resume(&mut unknown, nonsense);
+        assert!(!unknown.settled, "{nonsense}");
+    }
+}
+
+/// A clock that goes back, or leaps by hours, says nothing about the miner.
+#[test]
+fn a_wrong_clock_moves_nobody() {
+    for leap in [-7200i64, -1, 3600, 86_400 * 365] {
+        let mut simulation = Simulation::settled(5, aligned(0));
+        // A hold that ends because the clock leapt would move it rightly.
+        while simulation.state.announced.value() != 262_144.0 || simulation.state.slower.acted_on {
+            simulation.run(60);
+        }
+        let (known, difficulty) = (simulation.state.hashes_per_second, simulation.state.announced);
+        let mut at = simulation.seconds.saturating_add_signed(leap);
+        for _ in 0..5 {
+            at += 1;
+            on_silence(&mut simulation.state, &simulation.settings, Instant(at * 1_000_000_000));
+        }
+        on_share(&mut simulation.state, &simulation.settings, Instant(at * 1_000_000_000));
+        assert_eq!(simulation.state.announced, difficulty, "{leap}");
+        assert!((simulation.state.hashes_per_second / known - 1.0).abs() < 0.01, "{leap}");
+    }
+}
+
+#[test]
+fn the_same_events_give_the_same_state() {
+    let run = || {
+        let mut simulation = Simulation::new(77, 3.3e12, 1024.0);
+        simulation.run(7200);
+        simulation.state
+    };
+    assert_eq!(run(), run());
 }
