@@ -27,6 +27,10 @@ pub const READ_BYTES_PER_CONNECTION_PER_TICK_MAX: usize = 4 * READ_BYTES_MAX;
 /// Bytes read from all connections in one tick: room for [`LINES_PER_TICK_MAX`] lines of 512 bytes.
 pub const READ_BYTES_PER_TICK_MAX: usize = LINES_PER_TICK_MAX * 512;
 
+/// Connections that are sent a new job in one tick, largest hash rate first; the others follow in the next ticks. Preparing
+/// and writing so many takes some milliseconds, and submits that come meanwhile wait no longer than that.
+pub const FANOUT_CONNECTIONS_PER_TICK: usize = 1024;
+
 /// Connections accepted in one tick; a storm of them waits in the kernel's queue while miners are served.
 pub const ACCEPTS_PER_TICK_MAX: usize = 256;
 

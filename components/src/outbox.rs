@@ -82,6 +82,8 @@ pub struct Outbox {
     pub shares: u32,
     /// A job for a new tip is among the writes.
     pub new_tip: bool,
+    /// Nobody waits for the latest job any more.
+    pub fanout_done: bool,
     /// How many connections were sent each message of the operator, in the order of the orders.
     pub messages_shown: Vec<u32>,
 }
@@ -104,6 +106,7 @@ impl Outbox {
         self.wake_at = None;
         self.shares = 0;
         self.new_tip = false;
+        self.fanout_done = false;
         self.messages_shown.clear();
     }
 

@@ -256,7 +256,10 @@ impl Pool {
         }
         if tells_tip {
             let heard_at = self.node.tip_heard_at().map_or(received_at.instant, |at| self.clock.instant(at));
-            self.measures.tip(heard_at, ticked_at.instant, sent_at.instant);
+            self.measures.tip_begins(heard_at, ticked_at.instant);
+        }
+        if outbox.fanout_done {
+            self.measures.tip_ends(sent_at.instant);
         }
         if report.slow_readers > 0 {
             tracing::info!("{} miners do not read what they are sent and are dropped", report.slow_readers);

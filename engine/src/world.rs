@@ -12,6 +12,7 @@ use warppool_components::units::{Difficulty, Hash256, Target};
 use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
 use warppool_systems::block::{self, Counted};
 use warppool_systems::extranonces::Extranonces;
+use warppool_systems::fanout::Fanout;
 use warppool_systems::identity;
 use warppool_systems::payees::Payees;
 use warppool_systems::resources::{
@@ -34,6 +35,7 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
     world.init_resource::<Replies>();
     world.init_resource::<Requests>();
     world.init_resource::<Owed>();
+    world.init_resource::<Fanout>();
     world.init_resource::<Messages>();
     world.init_resource::<JobBoard>();
     world.init_resource::<NodeView>();

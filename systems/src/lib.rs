@@ -29,6 +29,7 @@ pub mod vardiff;
 pub mod coinbase;
 pub mod device_class;
 pub mod extranonces;
+pub mod fanout;
 pub mod identity;
 pub mod payees;
 pub mod presence;

@@ -4,6 +4,7 @@ mod workers;
 
 use crate::conduct;
 use crate::extranonces::Extranonces;
+use crate::fanout::Fanout;
 use crate::ingest::{disconnect, forget};
 use crate::payees::Payees;
 use crate::resources::{Deadlines, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, SWEEP_INTERVAL, Stopping};
@@ -122,6 +123,9 @@ fn next_deadline(world: &World) -> Option<Instant> {
     let refresh = board.template.is_some().then_some(board.refresh_at);
     // A refresh that is overdue waits for the node, not for the clock.
     let refresh = refresh.filter(|at| *at > world.resource::<Moment>().0.instant);
+    // Those who still wait for the job are served at once.
+    let fanout =
+        (!world.resource::<Fanout>().is_done()).then(|| world.resource::<Moment>().0.instant + Duration::from_nanos(1));
     let always = [deadlines.sweep_at, deadlines.snapshot_at, deadlines.keep_alive_at];
-    always.into_iter().map(Some).chain([deadlines.persist_at, refresh]).flatten().min()
+    always.into_iter().map(Some).chain([deadlines.persist_at, refresh, fanout]).flatten().min()
 }

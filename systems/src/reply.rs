@@ -1,9 +1,10 @@
 //! Eleventh: what miners are told.
 //!
 //! The answers of a connection go out in the order of its lines and in one piece; behind them what else it is owed:
-//! version mask, difficulty, job. A new job goes to everybody, largest hash rate first, and its text is written
-//! once for each payee and shared by all who get it.
+//! version mask, difficulty, job. A new job goes to everybody, largest hash rate first, so many a tick, and its text
+//! is written once for each payee and shared by all who get it.
 
+use crate::fanout::{Fanout, Waiting};
 use crate::jobs;
 use crate::payees::Payees;
 use crate::resources::{
@@ -90,6 +91,7 @@ pub fn send(
     node: Res<NodeView>,
     mut deadlines: ResMut<Deadlines>,
     mut owed: ResMut<Owed>,
+    mut fanout: ResMut<Fanout>,
     mut totals: ResMut<PoolTotals>,
     mut outgoing: ResMut<Outgoing>,
     mut receivers: Receivers,
@@ -103,20 +105,26 @@ pub fn send(
     // Once miners were released, or a newer tip is known, the work that is left is of no use.
     let is_of_use = !node.released && !node.is_stale;
     let latest = board.latest().filter(|_| is_of_use).and_then(|entity| jobs.get_mut(entity).ok());
-    let order = if broadcast || keep_alive { everybody(&receivers) } else { std::mem::take(&mut owed.0) };
-    owed.0.clear();
+    if broadcast {
+        let is_clean = latest.as_ref().is_some_and(|(job, _)| job.clean);
+        fanout.begin(receivers.iter().map(|(channel, _, vardiff, _)| waiting(channel, vardiff, is_clean)));
+    }
+    let owed = std::mem::take(&mut owed.0);
+    let order = if keep_alive { receivers.iter().map(|(channel, ..)| channel).collect() } else { owed };
     let mut sending = Sending {
         now: moment.0.instant,
         settings: &policy.0.payout,
         payees: &payees,
         latest: latest.map(|(job, payouts)| (job, payouts.into_inner())),
-        broadcast,
         keep_alive,
         notify_bytes: 0,
     };
-    for entity in order {
+    let turns = if fanout.is_done() { Vec::new() } else { fanout.take_largest() };
+    outgoing.0.fanout_done = !turns.is_empty() && fanout.is_done();
+    let turns = turns.into_iter().map(|turn| (turn.channel, Some(turn.is_clean)));
+    for (entity, turn) in order.into_iter().map(|channel| (channel, None)).chain(turns) {
         if let Ok((_, mut channel, mut vardiff, mut epochs)) = receivers.get_mut(entity) {
-            sending.to(&mut channel, &mut vardiff, &mut epochs, &mut outgoing.0);
+            sending.to(turn, &mut channel, &mut vardiff, &mut epochs, &mut outgoing.0);
         }
     }
     totals.notify_bytes += sending.notify_bytes;
@@ -128,12 +136,10 @@ pub fn send(
     }
 }
 
-/// All channels, those with the largest hash rate first.
-fn everybody(receivers: &Receivers) -> Vec<Entity> {
-    let rate = |vardiff: &Vardiff| vardiff.hashes_per_second.max(vardiff.in_force.hashes() / vardiff.seconds_per_share);
-    let mut order: Vec<_> = receivers.iter().map(|(entity, _, vardiff, _)| (rate(vardiff), entity)).collect();
-    order.sort_by(|(one, first), (other, second)| other.total_cmp(one).then(first.cmp(second)));
-    order.into_iter().map(|(_, entity)| entity).collect()
+/// A channel's place among those who wait.
+fn waiting(channel: Entity, vardiff: &Vardiff, is_clean: bool) -> Waiting {
+    let hashes_per_second = vardiff.hashes_per_second.max(vardiff.in_force.hashes() / vardiff.seconds_per_share);
+    Waiting { hashes_per_second, channel, is_clean }
 }
 
 /// The job before the latest one: nobody will be sent it again, so its texts can go.
@@ -156,20 +162,29 @@ struct Sending<'a> {
     settings: &'a PayoutSettings,
     payees: &'a Payees,
     latest: Option<(&'a Job, &'a mut JobPayouts)>,
-    broadcast: bool,
     keep_alive: bool,
     notify_bytes: u64,
 }
 
 impl Sending<'_> {
-    fn to(&mut self, channel: &mut Channel, vardiff: &mut Vardiff, epochs: &mut DifficultyEpochs, outbox: &mut Outbox) {
+    /// What a channel is owed. `turn`: it is its turn to get the latest job, as the first of a tip or not.
+    fn to(
+        &mut self,
+        turn: Option<bool>,
+        channel: &mut Channel,
+        vardiff: &mut Vardiff,
+        epochs: &mut DifficultyEpochs,
+        outbox: &mut Outbox,
+    ) {
         let start = outbox.bytes.len() as u32;
         // Nothing unsolicited stands before the answer to subscribe.
         if channel.ready && std::mem::take(&mut channel.owes_version_mask) {
             emit::set_version_mask(&mut outbox.bytes, channel.version_mask);
         }
         let first = channel.owes_job;
-        let gets_job = channel.ready && self.latest.is_some() && (first || self.broadcast);
+        // One that joined while others waited has the job already when its turn comes.
+        let is_turn = turn.is_some() && channel.last_job < self.latest.as_ref().map(|(job, _)| job.id);
+        let gets_job = channel.ready && self.latest.is_some() && (first || is_turn);
         // An easier difficulty goes with its job; before the first job everything does.
         let harder = channel.ready && vardiff.announced > vardiff.in_force && channel.first_job.is_some();
         if vardiff.unsent && (gets_job || harder) {
@@ -182,17 +197,16 @@ impl Sending<'_> {
         push_own(outbox, start, channel.key);
         let job = self.latest.as_ref().map(|(job, _)| job.id).filter(|_| gets_job);
         if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
-            let body = self.notify(payee, first);
+            let body = self.notify(payee, first || turn == Some(true));
             self.notify_bytes += body.len() as u64;
             outbox.writes.push(Write { connection: channel.key, body: Body::Shared(body) });
             self.hand_over(channel, vardiff, epochs);
         }
     }
 
-    /// The text of the latest job for `payee`. The first job of a channel is always a clean one.
-    fn notify(&mut self, payee: u32, first: bool) -> SharedBytes {
+    /// The text of the latest job for `payee`. The first job of a channel is always a clean one, as is that of a tip.
+    fn notify(&mut self, payee: u32, clean: bool) -> SharedBytes {
         let (job, payouts) = self.latest.as_mut().expect("asked only when there is a job");
-        let clean = job.clean && self.broadcast || first;
         let payout = jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings);
         let kept = if clean { &mut payout.notify_clean } else { &mut payout.notify };
         kept.get_or_insert_with(|| notify_text(job, &payout.coinbase_suffix, clean)).clone()

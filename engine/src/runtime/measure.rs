@@ -39,6 +39,8 @@ pub(super) struct Measures {
     share_ack: Histogram,
     tip_to_first: Histogram,
     tip_to_last: Histogram,
+    /// The tip whose job has not reached everybody.
+    tip_heard_at: Option<Instant>,
 }
 
 impl Measures {
@@ -51,11 +53,18 @@ impl Measures {
         }
     }
 
-    /// The job of a new tip, whose name reached the pool at `heard_at`, was with the kernel for the first miner soon after
-    /// `ticked_at` and for the last at `sent_at`.
-    pub(super) fn tip(&mut self, heard_at: Instant, ticked_at: Instant, sent_at: Instant) {
+    /// The node was first heard to speak of a new tip at `heard_at`; its job was with the kernel for the first miner soon
+    /// after `ticked_at`.
+    pub(super) fn tip_begins(&mut self, heard_at: Instant, ticked_at: Instant) {
         self.tip_to_first.count(&SECONDS, ticked_at.since(heard_at).as_secs_f64());
-        self.tip_to_last.count(&SECONDS, sent_at.since(heard_at).as_secs_f64());
+        self.tip_heard_at = Some(heard_at);
+    }
+
+    /// Everybody has been sent the latest job; the last write was with the kernel at `sent_at`.
+    pub(super) fn tip_ends(&mut self, sent_at: Instant) {
+        if let Some(heard_at) = self.tip_heard_at.take() {
+            self.tip_to_last.count(&SECONDS, sent_at.since(heard_at).as_secs_f64());
+        }
     }
 
     /// All of it.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 use warppool_components::connection::CloseReason;
 use warppool_components::inbox::Command;
+use warppool_components::limits::FANOUT_CONNECTIONS_PER_TICK;
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
-use warppool_tests::pool::{Pool, authorize, settings};
+use warppool_tests::pool::{Conn, Pool, authorize, settings};
 use warppool_tests::work::{self, EASY_BITS, address, tip_hash, with_bits};
 
 const STALE: (u64, &str) = (21, "Stale share: a new block was found");
@@ -320,4 +321,36 @@ fn rule_26_nobody_is_told_to_reconnect_elsewhere() {
     heard.extend(pool.take(last));
     assert!(heard.len() > 20 && heard.iter().all(|line| !line.contains("client.reconnect")), "{heard:?}");
     assert!(pool.closed(conn).is_some() && pool.closed(last).is_some());
+}
+
+/// A tip for more connections than a tick serves: the largest first, the rest in the ticks that follow at once, and
+/// whoever missed a tip's first job gets the one after it as the first.
+#[test]
+fn a_tip_for_thousands_goes_out_in_parts_and_nobody_is_left_out_or_served_twice() {
+    let mut pool = Pool::default().with_work();
+    let count = FANOUT_CONNECTIONS_PER_TICK + 200;
+    let conns: Vec<Conn> = (0..count).map(|_| pool.push_open()).collect();
+    for (number, conn) in conns.iter().enumerate() {
+        pool.push_line(*conn, r#"{"id":1,"method":"mining.subscribe","params":["test"]}"#);
+        let pin = if number < 200 { "d=1" } else { "d=1024" };
+        pool.push_line(*conn, &authorize(2, &address((number % 7) as u8), pin));
+    }
+    pool.tick();
+    pool.advance(Duration::from_millis(1));
+    conns.iter().for_each(|conn| drop(pool.take(*conn)));
+
+    let full = pool.next_tip();
+    pool.template(work::subsidy_only(full.id.0, full.height - 1000, pool.now().unix));
+    let lines_of =
+        |pool: &mut Pool, conns: &[Conn]| -> Vec<Vec<String>> { conns.iter().map(|conn| pool.take(*conn)).collect() };
+    let (small, large) = conns.split_at(200);
+    assert!(lines_of(&mut pool, large).iter().all(|lines| lines.len() == 1 && lines[0].ends_with(",true]}")));
+    assert!(lines_of(&mut pool, small).iter().all(Vec::is_empty), "the smallest wait for the next tick");
+    // The full template comes before it is their turn.
+    pool.template(full);
+    pool.advance(Duration::from_millis(1));
+    assert!(lines_of(&mut pool, large).iter().all(|lines| lines.len() == 1 && lines[0].ends_with(",false]}")));
+    assert!(lines_of(&mut pool, small).iter().all(|lines| lines.len() == 1 && lines[0].ends_with(",true]}")));
+    pool.advance(Duration::from_secs(1));
+    assert!(lines_of(&mut pool, &conns).iter().all(Vec::is_empty));
 }
