@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui build run bench measure sim tidy clean
+.PHONY: help demo test test-consensus ui build run bench measure sim tidy clean
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WARPPOOL := $(TARGET_DIR)/release/warppool
@@ -13,7 +13,7 @@ export CHROMIUM
 endif
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Start the pool with a simulated node and simulated miners; ARGS="--blocks 3 --exit" ends by itself
 	@tools/setup.sh demo
@@ -23,6 +23,13 @@ demo: ## Start the pool with a simulated node and simulated miners; ARGS="--bloc
 test: ## Everything that must be green: format, rules, dashboard, clippy, tests, documentation
 	@tools/setup.sh test
 	@cargo xtask ci
+
+JUDGE := --workspace --features warppool-consensus/judge --locked
+
+test-consensus: ## Judge the pool's blocks by Bitcoin Core's own consensus code; FULL=1 also on very long chains
+	@tools/setup.sh consensus
+	@cargo clippy $(JUDGE) --all-targets -- -D warnings
+	@WARPPOOL_JUDGE_HIGH=$(if $(FULL),1,0) cargo test $(JUDGE) --test consensus -- --nocapture
 
 ui: ## Build the dashboard into ui/dist, which the program embeds
 	@if tools/setup.sh has-node; then \

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Brings a fresh Debian or Ubuntu with Rust to where `make demo` (tools/setup.sh demo) or `make test`
-# (tools/setup.sh test) can work. What is missing is installed when it can be: as root, or with a sudo that asks no
-# password. Else it is named with the command to type. `tools/setup.sh has-node` only says whether Node is new enough.
+# Brings a fresh Debian or Ubuntu with Rust to where `make demo` (tools/setup.sh demo), `make test` (tools/setup.sh test)
+# or `make test-consensus` (tools/setup.sh consensus) can work. What is missing is installed when it can be: as root, or
+# with a sudo that asks no password. Else it is named with the command to type. `tools/setup.sh has-node` only says whether
+# Node is new enough.
 set -euo pipefail
 
 node_major_min=20
@@ -18,12 +19,19 @@ has_node() {
 # The browser test takes the path in CHROMIUM, by default /usr/bin/chromium.
 has_browser() { [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; }
 
+# Headers of Boost, which Bitcoin Core's consensus code is compiled with.
+has_boost() { has g++ && echo '#include <boost/version.hpp>' | g++ -E -x c++ - >/dev/null 2>&1; }
+
 # Debian packages that the goal needs and that are not there.
 missing_packages() {
     # libzmq is compiled with g++, TLS and others with cc; both come with the package g++ and libc6-dev.
     if ! has g++ || ! has cc; then echo g++; fi
     if ! has make; then echo make; fi
     if [ "$1" = test ] && has_node && ! has_browser; then echo chromium; fi
+    if [ "$1" = consensus ]; then
+        if ! has cmake; then echo cmake; fi
+        if ! has_boost; then echo libboost-dev; fi
+    fi
 }
 
 # How to run a command as root without being asked for a password; fails when there is no way.
@@ -76,12 +84,12 @@ require_packages() {
 
 case "${1:-}" in
     has-node) has_node ;;
-    demo | test)
+    demo | test | consensus)
         require_packages "$1"
         require_rust
         ;;
     *)
-        echo "usage: tools/setup.sh demo | test | has-node" >&2
+        echo "usage: tools/setup.sh demo | test | consensus | has-node" >&2
         exit 2
         ;;
 esac

@@ -26,7 +26,7 @@ const ALL: &[&str] =
 
 /// Packages without a rule are not known and are refused, so that a new one gets its place. The components' derive
 /// brings bevy_ecs to everybody, so what counts there is who names it: only those may look into a World.
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     Rule {
         package: "components",
         may_use: &[],
@@ -78,6 +78,13 @@ const RULES: [Rule; 13] = [
     Rule { package: "tests", may_use: ALL, must_not_name: &[], must_not_reach: &[] },
     Rule { package: "simulation", may_use: ALL, must_not_name: &["mio", "tokio"], must_not_reach: &[] },
     Rule { package: "sim", may_use: &["simulation"], must_not_name: &["bevy_ecs"], must_not_reach: &[] },
+    Rule {
+        package: "consensus",
+        may_use: &["components", "io", "systems", "tests"],
+        must_not_name: &["bevy_ecs"],
+        // Only with its feature, which nobody has who does not ask for it: its C++ takes minutes to compile.
+        must_not_reach: &["bitcoinkernel"],
+    },
     Rule { package: "benches", may_use: ALL, must_not_name: &[], must_not_reach: &[] },
     Rule { package: "xtask", may_use: &[], must_not_name: &["bevy_ecs"], must_not_reach: &["warppool-components"] },
 ];
