@@ -27,6 +27,10 @@ pub const READ_BYTES_PER_CONNECTION_PER_TICK_MAX: usize = 4 * READ_BYTES_MAX;
 /// Bytes read from all connections in one tick: room for [`LINES_PER_TICK_MAX`] lines of 512 bytes.
 pub const READ_BYTES_PER_TICK_MAX: usize = LINES_PER_TICK_MAX * 512;
 
+/// Bytes that the kernel holds for a connection that does not read, before our own queue begins: room for twenty jobs or a
+/// thousand answers, which is what a miner leaves unread for some minutes.
+pub const SOCKET_SEND_BYTES_MAX: usize = 64 * 1024;
+
 /// Connections that are sent a new job in one tick, largest hash rate first; the others follow in the next ticks. Preparing
 /// and writing so many takes some milliseconds, and submits that come meanwhile wait no longer than that.
 pub const FANOUT_CONNECTIONS_PER_TICK: usize = 1024;

@@ -5,6 +5,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
+use warppool_components::limits::SOCKET_SEND_BYTES_MAX;
 
 /// Silence after which the system asks whether the other side is still there.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -59,5 +60,7 @@ pub(super) fn set_options(stream: &mio::net::TcpStream) -> io::Result<()> {
         TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
+    // Left to itself the kernel takes megabytes for a peer that does not read, and as long as it does nobody notices.
+    socket.set_send_buffer_size(SOCKET_SEND_BYTES_MAX)?;
     socket.set_tcp_keepalive(&keepalive)
 }
