@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `abort` | the process ends here |
 //! | `abort@NAME` | it ends here as soon as another thread has come by `NAME` |
+//! | `wait@NAME` | the thread goes on as soon as another thread has come by `NAME` |
 //! | `hold` | the thread stays here until the process ends |
 
 /// The environment variable that names failpoints and their actions.
@@ -55,6 +56,7 @@ mod debug {
     enum Action {
         Abort,
         AbortAfter(String),
+        WaitFor(String),
         Hold,
     }
 
@@ -73,9 +75,13 @@ mod debug {
                     known(other);
                     Action::AbortAfter(other.to_owned())
                 }
+                Some(("wait", other)) => {
+                    known(other);
+                    Action::WaitFor(other.to_owned())
+                }
                 None if action == "abort" => Action::Abort,
                 None if action == "hold" => Action::Hold,
-                _ => panic!("{VARIABLE}: {item:?} is not NAME=abort, NAME=abort@NAME or NAME=hold"),
+                _ => panic!("{VARIABLE}: {item:?} is not NAME=abort, NAME=abort@NAME, NAME=wait@NAME or NAME=hold"),
             };
             (name.to_owned(), action)
         };
@@ -95,6 +101,7 @@ mod debug {
                 wait_for(other);
                 std::process::abort();
             }
+            Some(Action::WaitFor(other)) => wait_for(other),
             Some(Action::Hold) => loop {
                 std::thread::park();
             },
@@ -123,6 +130,8 @@ mod debug {
             assert_eq!(actions["submit.send"], Action::Hold);
             assert_eq!(actions["journal.synced"], Action::Abort);
             assert_eq!(actions["block.found"], Action::AbortAfter("submit.answered".to_owned()));
+            let waiting = parse("submit.answered=wait@journal.synced");
+            assert_eq!(waiting["submit.answered"], Action::WaitFor("journal.synced".to_owned()));
             assert!(parse("").is_empty());
             for wrong in ["nowhere=abort", "submit.send", "submit.send=sleep", "submit.send=abort@nowhere"] {
                 assert!(std::panic::catch_unwind(|| parse(wrong)).is_err(), "{wrong}");

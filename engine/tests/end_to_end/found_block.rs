@@ -124,10 +124,14 @@ const CASES: [Case; 16] = [
     },
     Case {
         step: "The outcome is with the store, nothing written",
-        kill: Kill::At("outcome.write=abort"),
+        kill: Kill::At("submit.answered=wait@journal.synced,outcome.write=abort"),
         expected: Found::Whole,
     },
-    Case { step: "The outcome is written, not synced", kill: Kill::At("outcome.sync=abort"), expected: Found::Whole },
+    Case {
+        step: "The outcome is written, not synced",
+        kill: Kill::At("submit.answered=wait@journal.synced,outcome.sync=abort"),
+        expected: Found::Whole,
+    },
     Case {
         step: "Journaled; then at each start again: journal read, before it is sent, answer read, outcome unsynced, outcome synced",
         kill: Kill::Again(&[
