@@ -100,7 +100,8 @@ struct Pool {
 
 impl Pool {
     fn with_miners(count: usize) -> Self {
-        let options = ListenOptions { addresses: vec!["127.0.0.1:0".into()], connections_max: count, backlog: 4096 };
+        let addresses = vec!["127.0.0.1:0".into()];
+        let options = ListenOptions { addresses, connections_max: count, backlog: 4096, ..ListenOptions::default() };
         let sockets = Sockets::bind(&options).expect("a port on loopback");
         let mut pool = Self { scene: Scene::empty(), sockets, keys: Vec::new(), miners: Miners(Vec::new()) };
         let mut tip = pool.scene.new_tip();

@@ -53,6 +53,7 @@ fn row(number: u64) -> ShareRow {
         at: UnixTime::from_millis(1_800_000_000_000 + number / 80),
         difficulty: 1024.0,
         reached: 1024.0 + number as f64,
+        count: 1,
         reject: None,
     }
 }
