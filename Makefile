@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-consensus ui build run bench measure sim tidy clean
+.PHONY: help demo test test-consensus test-arm ui build run bench measure sim tidy clean
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WARPPOOL := $(TARGET_DIR)/release/warppool
@@ -31,6 +31,14 @@ test-consensus: ## Judge the pool's blocks by Bitcoin Core's own consensus code;
 	@cargo clippy $(JUDGE) --all-targets -- -D warnings
 	@WARPPOOL_JUDGE_HIGH=$(if $(FULL),1,0) cargo test $(JUDGE) --test consensus -- --nocapture
 
+# Optimised, because an emulator makes it ten times as slow again.
+ARM := CARGO_PROFILE_DEV_OPT_LEVEL=2 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+
+test-arm: ## The vocabulary and the systems, hashing with them, compiled for 64-bit ARM and tested in an emulator
+	@tools/setup.sh arm
+	@$(ARM) cargo test --locked --target aarch64-unknown-linux-gnu -p warppool-components -p warppool-systems
+
 ui: ## Build the dashboard into ui/dist, which the program embeds
 	@if tools/setup.sh has-node; then \
 	    cd ui && npm ci --prefer-offline --no-audit --no-fund && npm run build; \
@@ -47,8 +55,8 @@ run: ## Run against your own node: make run CONFIG=/etc/warppool/config.toml
 	@$(MAKE) --no-print-directory build
 	@$(WARPPOOL) run --config "$(CONFIG)" $(ARGS)
 
-bench: ## Run the benchmarks
-	@cargo bench --workspace --locked
+bench: ## Run the benchmarks; ARGS=--record writes a record
+	@cargo xtask bench $(ARGS)
 
 measure: ## Measure the pool under load on this machine
 	@tools/measure.sh

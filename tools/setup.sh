@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Brings a fresh Debian or Ubuntu with Rust to where `make demo` (tools/setup.sh demo), `make test` (tools/setup.sh test)
-# or `make test-consensus` (tools/setup.sh consensus) can work. What is missing is installed when it can be: as root, or
+# `make test-consensus` (tools/setup.sh consensus) or `make test-arm` (tools/setup.sh arm) can work. What is missing is installed when it can be: as root, or
 # with a sudo that asks no password. Else it is named with the command to type. `tools/setup.sh has-node` only says whether
 # Node is new enough.
 set -euo pipefail
 
 node_major_min=20
+arm_target=aarch64-unknown-linux-gnu
+arm_root=/usr/aarch64-linux-gnu
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -31,6 +33,12 @@ missing_packages() {
     if [ "$1" = consensus ]; then
         if ! has cmake; then echo cmake; fi
         if ! has_boost; then echo libboost-dev; fi
+    fi
+    if [ "$1" = arm ]; then
+        # The package of the compiler brings the libraries that the emulator loads only as a recommendation.
+        if ! has aarch64-linux-gnu-gcc; then echo gcc-aarch64-linux-gnu; fi
+        if [ ! -e "$arm_root/lib/libc.so.6" ]; then echo libc6-dev-arm64-cross; fi
+        if ! has qemu-aarch64; then echo qemu-user; fi
     fi
 }
 
@@ -66,6 +74,16 @@ require_rust() {
     fi
 }
 
+require_arm_target() {
+    if [ ! -d "$(rustc --print target-libdir --target "$arm_target")" ]; then
+        echo "setup: fetching Rust's libraries for $arm_target"
+        rustup target add "$arm_target" || {
+            echo "setup: they are missing; type: rustup target add $arm_target" >&2
+            exit 1
+        }
+    fi
+}
+
 require_packages() {
     local packages
     mapfile -t packages < <(missing_packages "$1")
@@ -88,8 +106,13 @@ case "${1:-}" in
         require_packages "$1"
         require_rust
         ;;
+    arm)
+        require_packages arm
+        require_rust
+        require_arm_target
+        ;;
     *)
-        echo "usage: tools/setup.sh demo | test | consensus | has-node" >&2
+        echo "usage: tools/setup.sh demo | test | consensus | arm | has-node" >&2
         exit 2
         ;;
 esac

@@ -1,59 +1,98 @@
-//! A template of 4000 transactions: from the node's JSON to a checked template, and on to the first bytes of a job. Beside
-//! it the same JSON read into a tree of values by the library, which is where a plain way would only begin.
-#![allow(missing_docs, reason = "criterion's macros make functions without docs")]
+//! A template of 4000 transactions: from the node's JSON to a checked template, and on to the first bytes of a job. And
+//! the trees by themselves, with every backend.
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::time::Duration;
-use warppool_components::connection::{ConnectionKey, Protocol};
-use warppool_components::inbox::{Inbox, Now, Opened};
+use std::time::{Duration, Instant};
+use warppool_benches::scene::{Scene, log_in};
+use warppool_benches::turns::{Way, in_turns};
+use warppool_benches::{plain, table};
+use warppool_components::inbox::Inbox;
 use warppool_components::node::NodeEvent;
-use warppool_components::outbox::Outbox;
-use warppool_components::record::Restored;
 use warppool_components::settings::Network;
-use warppool_components::units::{Instant, UnixTime};
-use warppool_engine::Engine;
-use warppool_io::node::{LevelHasher, template};
+use warppool_components::template::Template;
+use warppool_components::units::{Hash256, UnixTime};
+use warppool_io::node::{LevelHasher, merkle, template};
 use warppool_simnode::{SimNode, SimNodeOptions};
-use warppool_tests::pool::settings;
-use warppool_tests::work::address;
+use warppool_systems::sha256d::{Backend, Calibration, Hasher};
 
 const TRANSACTIONS: usize = 4000;
 
-fn bench(criterion: &mut Criterion) {
+fn main() {
     let json = template_json();
-    let now = UnixTime::from_seconds(1_800_000_000);
-    let parsed = || {
-        template::parse(black_box(&json), Network::Regtest, now, &LevelHasher::default())
-            .expect("a good template")
-            .template
+    bench_template(&json);
+    bench_trees();
+}
+
+fn bench_template(json: &[u8]) {
+    table::heading(
+        "A template",
+        &format!(
+            "{TRANSACTIONS} transactions, {:.2} MB of JSON; the trees of its txids and wtxids are hashed. The plain way reads \
+             a tree of values, decodes hex digit by digit and hashes pair by pair with `sha2`; it checks nothing.",
+            json.len() as f64 / 1e6
+        ),
+    );
+    let (in_lanes, one_by_one) = (level_hasher(Calibration::of_this_machine().hasher), LevelHasher::default());
+    let costs = in_turns(
+        Duration::from_secs(6),
+        vec![
+            Way::new("plain", 1, || drop(black_box(plain::template(black_box(json))))),
+            Way::new("a tree of values alone (serde_json)", 1, || {
+                black_box(serde_json::from_slice::<Value>(black_box(json)).is_ok());
+            }),
+            Way::new("parsed and checked, trees pair by pair", 1, || drop(black_box(parse(json, &one_by_one)))),
+            Way::new("parsed and checked, trees in lanes", 1, || drop(black_box(parse(json, &in_lanes)))),
+            Way::timed("JSON to the first job's bytes", 1, || job_of(json, &in_lanes)),
+        ],
+    );
+    table::ratios("template", &costs);
+}
+
+/// Until there is something to write to a miner who waits for work.
+fn job_of(json: &[u8], hasher: &LevelHasher) -> Duration {
+    let mut scene = Scene::empty();
+    let mut inbox = Inbox::default();
+    log_in(0, &mut inbox);
+    scene.tick(&mut inbox);
+    let start = Instant::now();
+    inbox.node.push(NodeEvent::Template(parse(json, hasher).into()));
+    scene.tick(&mut inbox);
+    let duration = start.elapsed();
+    assert!(!scene.outbox.writes.is_empty(), "the miner is sent a job");
+    duration
+}
+
+fn bench_trees() {
+    table::heading(
+        "The path of a coinbase",
+        &format!("From {TRANSACTIONS} ids: some 4000 pairs, 3 compressions each."),
+    );
+    let ids: Vec<Hash256> =
+        (0..TRANSACTIONS as u32).map(|number| merkle::double_sha256(&number.to_le_bytes())).collect();
+    let plain_ids: Vec<[u8; 32]> = ids.iter().map(|id| *id.as_internal()).collect();
+    let mut ways = vec![Way::new("plain", 1, || drop(black_box(plain::branches(plain_ids.clone()))))];
+    let mut add = |name: &str, hasher: LevelHasher| {
+        let ids = &ids;
+        ways.push(Way::new(name, 1, move || drop(black_box(merkle::coinbase_branches(ids, &hasher)))));
     };
-    let mut group = criterion.benchmark_group("template");
-    group.throughput(Throughput::Bytes(json.len() as u64));
-    group.bench_function("parse and check", |bencher| bencher.iter(parsed));
-    group.bench_function("serde_json::Value alone", |bencher| {
-        bencher.iter(|| serde_json::from_slice::<Value>(black_box(&json)).is_ok());
-    });
-    group.bench_function("JSON to the first job's bytes", |bencher| {
-        bencher.iter_batched(
-            || miner(now),
-            |(mut engine, at)| {
-                let mut inbox = Inbox::default();
-                let mut outbox = Outbox::default();
-                inbox.node.push(NodeEvent::Template(parsed().into()));
-                engine.tick(at, &mut inbox, &mut outbox);
-                assert!(!outbox.writes.is_empty(), "the miner is sent a job");
-                (engine, outbox)
-            },
-            BatchSize::PerIteration,
-        );
-    });
-    group.finish();
+    for backend in Backend::available() {
+        add(backend.name(), level_hasher(Hasher::forced(*backend).expect("an available backend")));
+    }
+    add("calibrated", level_hasher(Calibration::of_this_machine().hasher));
+    table::ratios("path", &in_turns(Duration::from_secs(3), ways));
+}
+
+fn level_hasher(hasher: Hasher) -> LevelHasher {
+    LevelHasher::new(move |nodes| hasher.hash_level(nodes))
+}
+
+fn parse(json: &[u8], hasher: &LevelHasher) -> Template {
+    let now = UnixTime::from_seconds(1_800_000_000);
+    template::parse(black_box(json), Network::Regtest, now, hasher).expect("a good template").template
 }
 
 /// What the simulated node answers to `getblocktemplate`.
@@ -80,25 +119,3 @@ fn ask(url: &str, cookie: &Path) -> Vec<u8> {
     let answer: BTreeMap<&str, &RawValue> = serde_json::from_str(&text).expect("an object");
     answer["result"].get().as_bytes().to_vec()
 }
-
-/// An engine with one miner that waits for work.
-fn miner(now: UnixTime) -> (Engine, Now) {
-    let mut at = Now { instant: Instant(1_000_000_000), unix: now };
-    let mut engine = Engine::new(settings(), 1, Restored::default(), at);
-    let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
-    let connection = ConnectionKey { slot: 0, generation: 1 };
-    inbox.opened.push(Opened { connection, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), protocol: Protocol::StratumV1 });
-    inbox.push_line(connection, br#"{"id":1,"method":"mining.subscribe","params":["bench"]}"#);
-    let line = format!(r#"{{"id":2,"method":"mining.authorize","params":["{}","x"]}}"#, address(1));
-    inbox.push_line(connection, line.as_bytes());
-    engine.tick(at, &mut inbox, &mut outbox);
-    at.instant = at.instant + Duration::from_millis(1);
-    (engine, at)
-}
-
-criterion_group! {
-    name = benches;
-    config = Criterion::default().sample_size(30).measurement_time(Duration::from_secs(5));
-    targets = bench
-}
-criterion_main!(benches);

@@ -33,6 +33,7 @@ type Way<'a> = Box<dyn FnMut() -> Duration + 'a>;
 fn main() {
     let json = template_json();
     let text = json.to_string();
+    println!("\n## The steps of a template");
     println!("{TRANSACTIONS} transactions, {:.2} MB of JSON; medians of {TURNS} turns\n", text.len() as f64 / 1e6);
     println!("| step | ours | plain | what is plain | ratio |\n|---|---|---|---|---|");
     let [ours, plain] = in_turns([

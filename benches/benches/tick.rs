@@ -1,96 +1,90 @@
 //! A tick with shares: everything from the line to the answer but the socket. Shares are counted, not ticks.
-#![allow(missing_docs, reason = "criterion's macros make functions without docs")]
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
-use warppool_components::connection::{ConnectionKey, Protocol};
-use warppool_components::inbox::{Inbox, Now, Opened};
-use warppool_components::node::NodeEvent;
-use warppool_components::outbox::Outbox;
-use warppool_components::record::Restored;
-use warppool_components::settings::VardiffSettings;
-use warppool_components::units::{Instant, UnixTime};
-use warppool_engine::Engine;
-use warppool_tests::pool::{START_SECONDS, difficulty, settings};
-use warppool_tests::work::{address, template};
-
-/// Ticks measured together, so that one clock reading is nothing beside them.
-const TICKS: usize = 32;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use warppool_benches::scene::{BRANCHES, Scene, submit};
+use warppool_benches::turns::{Cost, Way, in_turns};
+use warppool_benches::{plain, table};
+use warppool_components::inbox::Inbox;
+use warppool_components::limits::LINES_PER_TICK_MAX;
+use warppool_components::units::Hash256;
 
 /// Connections that the shares come from.
 const CONNECTIONS: u32 = 64;
 
-fn bench(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("tick");
-    for shares in [1, 8, 64, 1024, 8192] {
-        group.throughput(Throughput::Elements((TICKS * shares) as u64));
-        group.bench_function(BenchmarkId::from_parameter(shares), |bencher| {
-            bencher.iter_batched(|| prepare(shares), run, BatchSize::PerIteration);
-        });
-    }
-    group.finish();
+/// Shares that arrive at once. Sockets give at most 8192 lines a tick: ten thousand are two.
+const SHARES: [usize; 6] = [1, 8, 64, 256, 1024, 10_000];
+
+/// Shares measured together, so that reading the clock is nothing beside them.
+const SHARES_PER_TURN_MIN: usize = 128;
+
+/// An engine's set of known shares grows; one that has seen so many is replaced, since a pool's job ends too.
+const SHARES_PER_ENGINE_MAX: u64 = 400_000;
+
+fn main() {
+    table::heading(
+        "A tick",
+        "From the lines to the answers, without sockets; all shares are good, with 12 branches, from 64 connections. The \
+         plain way reads a line into a tree of values, hashes with `sha2`, asks a `HashSet` and formats an answer; it judges \
+         and counts nothing.",
+    );
+    let mut ways: Vec<Way<'_>> = vec![plain_way()];
+    ways.extend(SHARES.map(ours));
+    let costs = in_turns(Duration::from_secs(8), ways);
+    let row = |cost: &Cost| {
+        let cells = [
+            table::time(cost.shortest),
+            table::time(cost.median),
+            format!("{:.0}", 1e9 / cost.shortest),
+            format!("{:.2}", costs[0].shortest / cost.shortest),
+        ];
+        (cost.name.clone(), cells.into())
+    };
+    let columns = ["a share", "median", "shares a second", "times as fast as plain"].map(str::to_owned);
+    table::grid("shares a tick", &columns, &costs.iter().map(row).collect::<Vec<_>>());
 }
 
-/// An engine with miners, and inboxes full of shares that are all good: every hash meets the difficulty.
-fn prepare(shares: usize) -> (Engine, Now, Vec<Inbox>) {
-    let mut now = Now { instant: Instant(1_000_000_000), unix: UnixTime::from_seconds(START_SECONDS) };
-    let mut settings = settings();
-    let easiest = difficulty(1e-12);
-    settings.vardiff = VardiffSettings { enabled: false, initial: easiest, min: easiest, ..settings.vardiff };
-    let mut engine = Engine::new(settings, 1, Restored::default(), now);
-    let mut outbox = Outbox::default();
-    let mut inbox = Inbox::default();
-    inbox.node.push(NodeEvent::Template(template(1, 1, now.unix).into()));
-    for slot in 0..CONNECTIONS {
-        let connection = key(slot);
-        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        inbox.opened.push(Opened { connection, peer, protocol: Protocol::StratumV1 });
-        inbox.push_line(connection, br#"{"id":1,"method":"mining.subscribe","params":["bench"]}"#);
-        let user = format!("{}.w{slot}", address(1));
-        let line = format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#);
-        inbox.push_line(connection, line.as_bytes());
-    }
-    engine.tick(now, &mut inbox, &mut outbox);
-    now.instant = now.instant + Duration::from_millis(1);
-    let inboxes = (0..TICKS).map(|tick| full_inbox(tick, shares)).collect();
-    (engine, now, inboxes)
+fn ours(shares: usize) -> Way<'static> {
+    let scene = RefCell::new(Scene::with_miners(CONNECTIONS));
+    let ticks = SHARES_PER_TURN_MIN.div_ceil(shares);
+    Way::timed(shares.to_string(), ticks * shares, move || {
+        let mut scene = scene.borrow_mut();
+        if scene.shares_made() > SHARES_PER_ENGINE_MAX {
+            *scene = Scene::with_miners(CONNECTIONS);
+        }
+        let mut inboxes: Vec<Inbox> = (0..ticks).flat_map(|_| arriving(&mut scene, shares)).collect();
+        let start = Instant::now();
+        let mut answered = 0;
+        for inbox in &mut inboxes {
+            scene.tick(inbox);
+            answered += scene.outbox.shares;
+        }
+        let duration = start.elapsed();
+        assert_eq!(answered as usize, ticks * shares, "every line is a share");
+        duration
+    })
 }
 
-fn key(slot: u32) -> ConnectionKey {
-    ConnectionKey { slot, generation: 1 }
+/// What sockets would give, tick by tick.
+fn arriving(scene: &mut Scene, shares: usize) -> Vec<Inbox> {
+    let ticks = shares.div_ceil(LINES_PER_TICK_MAX);
+    (0..ticks)
+        .map(|tick| scene.shares((shares - tick * LINES_PER_TICK_MAX).min(LINES_PER_TICK_MAX), CONNECTIONS))
+        .collect()
 }
 
-/// Lines of one connection follow each other, as the sockets give them.
-fn full_inbox(tick: usize, shares: usize) -> Inbox {
-    let mut inbox = Inbox::default();
-    let each = shares.div_ceil(CONNECTIONS as usize);
-    for number in 0..shares {
-        let slot = (number / each) as u32;
-        let line = format!(
-            r#"{{"id":{number},"method":"mining.submit","params":["{}.w{slot}","1","{:016x}","{:x}","{:08x}"]}}"#,
-            address(1),
-            tick * shares + number,
-            START_SECONDS,
-            number
-        );
-        inbox.push_line(key(slot), line.as_bytes());
-    }
-    inbox
+fn plain_way() -> Way<'static> {
+    let branches: Vec<Hash256> = (0..BRANCHES).map(|branch| Hash256::from_internal([branch as u8; 32])).collect();
+    let mut made = 0;
+    Way::timed("plain, share by share", SHARES_PER_TURN_MIN, move || {
+        let lines: Vec<String> = (0..SHARES_PER_TURN_MIN).map(|id| submit(id, 0, made + id as u64)).collect();
+        made += lines.len() as u64;
+        let (mut seen, mut answers) = (HashSet::new(), String::new());
+        let start = Instant::now();
+        lines.iter().for_each(|line| plain::share(line.as_bytes(), &branches, &mut seen, &mut answers));
+        black_box(&answers);
+        start.elapsed()
+    })
 }
-
-fn run((mut engine, mut now, inboxes): (Engine, Now, Vec<Inbox>)) -> Engine {
-    let mut outbox = Outbox::default();
-    for mut inbox in inboxes {
-        now.instant = now.instant + Duration::from_micros(10);
-        engine.tick(now, &mut inbox, &mut outbox);
-    }
-    engine
-}
-
-criterion_group! {
-    name = benches;
-    config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(3));
-    targets = bench
-}
-criterion_main!(benches);

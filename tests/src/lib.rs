@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod hashing;
 pub mod miner;
 pub mod pool;
 pub mod transcript;

@@ -1,12 +1,13 @@
 //! The pool without sockets: an engine, a clock that the test moves, and what each connection was sent.
 
+use crate::hashing;
 use crate::miner::{Miner, Share};
 use crate::work;
 use bevy_ecs::world::World;
 use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use warppool_components::block::BlockCandidate;
 use warppool_components::connection::{CloseReason, ConnectionKey, Protocol};
@@ -21,8 +22,7 @@ use warppool_components::snapshot::Snapshot;
 use warppool_components::template::Template;
 use warppool_components::units::{Difficulty, Instant, UnixTime};
 use warppool_engine::Engine;
-use warppool_systems::hash::Hashing;
-use warppool_systems::sha256d::{Backend, Calibration};
+use warppool_systems::sha256d::Backend;
 
 /// Where the virtual wall clock starts, in seconds since 1970.
 pub const START_SECONDS: u64 = 1_800_000_000;
@@ -126,20 +126,6 @@ pub fn difficulty(value: f64) -> Difficulty {
     Difficulty::new(value).expect("a difficulty")
 }
 
-/// The backend of the variable by which the program is told too; so one word makes all tests hash in one way.
-fn backend_of_the_environment() -> Option<Backend> {
-    let name = std::env::var("WARPPOOL__TUNING__SHA256D_BACKEND").ok().filter(|name| name != "auto")?;
-    Some(Backend::by_name(&name).unwrap_or_else(|| panic!("{name} is no way to hash")))
-}
-
-/// Measured once a backend, since tests make many pools.
-fn forced(backend: Backend) -> Hashing {
-    static MEASURED: Mutex<BTreeMap<Backend, Hashing>> = Mutex::new(BTreeMap::new());
-    let mut measured = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
-    let measure = || Hashing::from(&Calibration::forced(backend).expect("this processor can it"));
-    *measured.entry(backend).or_insert_with(measure)
-}
-
 impl Default for Pool {
     fn default() -> Self {
         Self::new(settings(), 7)
@@ -175,9 +161,7 @@ impl Pool {
             messages_shown: Vec::new(),
             trace: None,
         };
-        if let Some(backend) = backend_of_the_environment() {
-            pool.engine.set_hashing(forced(backend));
-        }
+        pool.engine.set_hashing(hashing::of_the_environment());
         pool.health(NodeHealth::Ready);
         pool
     }
@@ -187,7 +171,7 @@ impl Pool {
     /// # Panics
     /// When this processor cannot it.
     pub fn hashing_with(mut self, backend: Backend) -> Self {
-        self.engine.set_hashing(forced(backend));
+        self.engine.set_hashing(hashing::with(backend));
         self
     }
 

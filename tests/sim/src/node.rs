@@ -10,6 +10,7 @@ use warppool_components::template::{Template, TemplateId};
 use warppool_components::units::{Hash256, UnixTime};
 use warppool_io::node::{LevelHasher, template};
 use warppool_simnode::OfflineChain;
+use warppool_tests::hashing;
 
 /// `nBits` that one hash in 4096 meets.
 pub const BITS: u32 = 0x1f0f_ffff;
@@ -84,7 +85,9 @@ impl Node {
     /// The full template of the present tip, read from the node's JSON.
     pub fn template(&mut self, now: UnixTime) -> Template {
         let json = self.chain.template(now.header_seconds());
-        let checked = template::parse(&json, Network::Regtest, now, &LevelHasher::default())
+        let hasher = hashing::of_the_environment().hasher;
+        let level_hasher = LevelHasher::new(move |nodes| hasher.hash_level(nodes));
+        let checked = template::parse(&json, Network::Regtest, now, &level_hasher)
             .unwrap_or_else(|error| panic!("the node's template is not understood: {error}"));
         let template = self.numbered(checked.template);
         self.last_full = Some(template.clone());

@@ -15,6 +15,7 @@ use warppool_components::units::UnixTime;
 use warppool_engine::Engine;
 use warppool_io::store::{SteppedStore, StoreError, StoreOptions};
 use warppool_net::transport::lines::Lines;
+use warppool_tests::hashing;
 
 /// How long rows may wait for their commit.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
@@ -66,8 +67,10 @@ impl PoolSide {
         let clock = Arc::clone(clock);
         let wall = move || UnixTime::from_millis(clock.load(Ordering::Relaxed));
         let (store, restored) = SteppedStore::open(store_options(), disk.clone(), wall)?;
+        let mut engine = Engine::new(settings, seed, restored.clone(), now);
+        engine.set_hashing(hashing::of_the_environment());
         let pool = Self {
-            engine: Engine::new(settings, seed, restored.clone(), now),
+            engine,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             lines: HashMap::new(),

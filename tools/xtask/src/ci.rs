@@ -28,6 +28,29 @@ const CARGO_STEPS: [(&str, &[&str]); 3] = [
     ("documentation", &["cargo", "doc", "--workspace", "--no-deps", "--lib", "--locked"]),
 ];
 
+/// Says which backends of the hashing of shares this machine has.
+const BACKENDS: [&str; 8] =
+    ["cargo", "run", "--quiet", "--locked", "--package", "warppool-systems", "--example", "sha256d_backends"];
+
+/// The setting of the program, which the tests' harnesses heed too.
+const BACKEND_VARIABLE: &str = "WARPPOOL__TUNING__SHA256D_BACKEND";
+
+/// The engine without sockets and the simulation, once with each of them. What tries all of them by itself, as the tests of
+/// the kernels do too, has had its run.
+const BACKEND_TESTS: [&str; 11] = [
+    "cargo",
+    "test",
+    "--quiet",
+    "--locked",
+    "--package",
+    "warppool-tests",
+    "--package",
+    "warppool-simulation",
+    "--",
+    "--skip",
+    "every_backend",
+];
+
 /// Runs all steps in the repository at `root`; the result is the last line to print.
 ///
 /// # Errors
@@ -53,7 +76,25 @@ pub fn run(root: &Path, skip_ui: bool) -> Result<String, String> {
     for (name, command) in CARGO_STEPS {
         steps.run(name, |counts| execute(root, command, counts))?;
     }
+    for backend in backends(root)? {
+        let variable = format!("{BACKEND_VARIABLE}={backend}");
+        let command: Vec<&str> = ["env", &variable].into_iter().chain(BACKEND_TESTS).collect();
+        steps.run(&format!("tests with {backend}"), |counts| execute(root, &command, counts))?;
+    }
     Ok(steps.summary())
+}
+
+/// In how many ways this machine can hash.
+fn backends(root: &Path) -> Result<Vec<String>, String> {
+    let [program, arguments @ ..] = BACKENDS;
+    let output = Command::new(program).args(arguments).current_dir(root).output();
+    let output = output.map_err(|error| format!("{}: {error}", BACKENDS.join(" ")))?;
+    let names: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    if output.status.success() && !names.is_empty() {
+        Ok(names)
+    } else {
+        Err(format!("{}: {}", BACKENDS.join(" "), String::from_utf8_lossy(&output.stderr)))
+    }
 }
 
 fn node_version() -> Option<String> {

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use warppool_xtask::{ci, tidy};
+use warppool_xtask::{bench, ci, tidy};
 
 /// Chores of the repository.
 #[derive(Parser)]
@@ -26,6 +26,15 @@ enum Chore {
         #[arg(long)]
         skip_ui: bool,
     },
+    /// Run the benches; some four minutes after they are compiled.
+    Bench {
+        /// Write a record with this name into benches/record.
+        #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "benches")]
+        record: Option<String>,
+        /// Measure ten times as long.
+        #[arg(long)]
+        long: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -33,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
         Chore::Tidy => tidy::check(&root).map(|count| format!("tidy: {count} files are in order")),
         Chore::Ci { skip_ui } => ci::run(&root, skip_ui),
+        Chore::Bench { record, long } => bench::run(&root, record.as_deref(), long),
     };
     let (text, code) = match outcome {
         Ok(text) => (text, ExitCode::SUCCESS),

@@ -1,0 +1,121 @@
+//! Engines with miners, and what they send.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+use warppool_components::connection::{ConnectionKey, Protocol};
+use warppool_components::inbox::{Inbox, Now, Opened};
+use warppool_components::node::NodeEvent;
+use warppool_components::outbox::Outbox;
+use warppool_components::record::Restored;
+use warppool_components::settings::{Settings, VardiffSettings};
+use warppool_components::template::Template;
+use warppool_components::units::{Hash256, Instant, UnixTime};
+use warppool_engine::Engine;
+use warppool_tests::pool::{self, START_SECONDS, difficulty};
+use warppool_tests::work::{self, address};
+
+/// Branches of a full block.
+pub const BRANCHES: usize = 12;
+
+/// An engine and its moment.
+pub struct Scene {
+    /// The engine.
+    pub engine: Engine,
+    /// The moment of its last tick.
+    pub now: Now,
+    /// What it wanted done then.
+    pub outbox: Outbox,
+    tip: u32,
+    extranonce2: u64,
+}
+
+impl Scene {
+    /// An engine with work and this many miners, for whom every hash is a share.
+    pub fn with_miners(miners: u32) -> Self {
+        let mut scene = Self::empty();
+        let mut inbox = scene.new_tip();
+        for slot in 0..miners {
+            log_in(slot, &mut inbox);
+        }
+        scene.tick(&mut inbox);
+        scene
+    }
+
+    /// One that nobody has connected to.
+    pub fn empty() -> Self {
+        let now = Now { instant: Instant(1_000_000_000), unix: UnixTime::from_seconds(START_SECONDS) };
+        let engine = Engine::new(settings(), 1, Restored::default(), now);
+        Self { engine, now, outbox: Outbox::default(), tip: 0, extranonce2: 0 }
+    }
+
+    /// A tick, ten microseconds after the last.
+    pub fn tick(&mut self, inbox: &mut Inbox) {
+        self.now.instant = self.now.instant + Duration::from_micros(10);
+        self.engine.tick(self.now, inbox, &mut self.outbox);
+    }
+
+    /// News of a tip with a template as deep as that of a full block.
+    pub fn new_tip(&mut self) -> Inbox {
+        self.tip += 1;
+        let branches = (0..BRANCHES).map(|branch| Hash256::from_internal([branch as u8; 32])).collect();
+        let template = work::template(u64::from(self.tip), self.tip, self.now.unix);
+        let template = Template { merkle_branches: branches, ..template };
+        Inbox { node: vec![NodeEvent::Template(template.into())], ..Inbox::default() }
+    }
+
+    /// So many shares for the first job, none like another; lines of one miner follow each other, as sockets give them.
+    pub fn shares(&mut self, count: usize, miners: u32) -> Inbox {
+        let mut inbox = Inbox::default();
+        let each = count.div_ceil(miners as usize);
+        for number in 0..count {
+            self.extranonce2 += 1;
+            let slot = (number / each) as u32;
+            inbox.push_line(key(slot), submit(number, slot, self.extranonce2).as_bytes());
+        }
+        inbox
+    }
+
+    /// Shares made so far.
+    pub fn shares_made(&self) -> u64 {
+        self.extranonce2
+    }
+}
+
+/// The settings of tests, with a difficulty that every hash meets.
+pub fn settings() -> Settings {
+    let settings = pool::settings();
+    let easiest = difficulty(1e-12);
+    let vardiff = VardiffSettings { enabled: false, initial: easiest, min: easiest, ..settings.vardiff };
+    Settings { vardiff, device_classes: [].into(), connections_max: 100_000, ..settings }
+}
+
+/// The connection of a slot.
+pub fn key(slot: u32) -> ConnectionKey {
+    ConnectionKey { slot, generation: 1 }
+}
+
+/// A miner connects and says what miners say.
+pub fn log_in(slot: u32, inbox: &mut Inbox) {
+    let (connection, peer) = (key(slot), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    inbox.opened.push(Opened { connection, peer, protocol: Protocol::StratumV1 });
+    hello(slot).lines().for_each(|line| inbox.push_line(connection, line.as_bytes()));
+}
+
+/// Its lines.
+pub fn hello(slot: u32) -> String {
+    let user = format!("{}.w{slot}", address(1));
+    format!(
+        "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"bench\"]}}\n\
+         {{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{user}\",\"x\"]}}\n"
+    )
+}
+
+/// A share of the first job.
+pub fn submit(id: usize, slot: u32, extranonce2: u64) -> String {
+    format!(
+        r#"{{"id":{id},"method":"mining.submit","params":["{}.w{slot}","1","{extranonce2:016x}","{:x}","{:08x}"]}}"#,
+        address(1),
+        START_SECONDS,
+        id as u32
+    )
+}
