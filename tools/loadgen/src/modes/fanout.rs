@@ -28,7 +28,8 @@ pub struct Options {
     pub metrics: Option<SocketAddr>,
 }
 
-/// The server's own histogram: from the tip in its hands to the last write handed to the kernel.
+/// The server's own histograms: from its first word of the tip to the first and to the last write handed to the kernel.
+const TIP_TO_FIRST: &str = "warppool_tip_to_first_notify_seconds";
 const TIP_TO_LAST: &str = "warppool_tip_to_last_notify_seconds";
 
 /// What was measured, over all rounds.
@@ -46,6 +47,8 @@ pub struct Figures {
     pub trigger_to_first: Latency,
     /// Bytes of clean notifies received, newlines included.
     pub bytes: u64,
+    /// Mean over the rounds of what the server says: tip taken to first write, in microseconds.
+    pub server_tip_to_first_mean_us: Option<f64>,
     /// Mean over the rounds of what the server says: tip taken to last write handed to the kernel, in microseconds.
     pub server_tip_to_last_mean_us: Option<f64>,
     /// CPU time of the server a round, in microseconds, when its process was named.
@@ -95,6 +98,7 @@ fn measure_round(
 
 /// What the server and the system say of it.
 struct ServerFigures {
+    tip_to_first: Option<Observations>,
     tip_to_last: Option<Observations>,
     cpu: Option<Duration>,
 }
@@ -104,15 +108,19 @@ impl ServerFigures {
         let page = options.metrics.map(scrape::page).transpose()?;
         let cpu = options.target.server_pid.map(|pid| process::cpu_time(Some(pid))).transpose()?;
         Ok(Self {
-            tip_to_last: page.and_then(|page| scrape::histogram(&page, TIP_TO_LAST)),
+            tip_to_first: page.as_ref().and_then(|page| scrape::histogram(page, TIP_TO_FIRST)),
+            tip_to_last: page.as_ref().and_then(|page| scrape::histogram(page, TIP_TO_LAST)),
             cpu: cpu.map(process::CpuTime::total),
         })
     }
 
     fn add_to(&self, figures: &mut Figures, before: &Self) {
-        let tip_to_last = self.tip_to_last.zip(before.tip_to_last);
-        figures.server_tip_to_last_mean_us =
-            tip_to_last.and_then(|(after, before)| after.mean_since(before)).map(|seconds| seconds * 1e6);
+        let mean_us = |after: Option<Observations>, before: Option<Observations>| {
+            let seconds = after.zip(before).and_then(|(after, before)| after.mean_since(before));
+            seconds.map(|seconds| seconds * 1e6)
+        };
+        figures.server_tip_to_first_mean_us = mean_us(self.tip_to_first, before.tip_to_first);
+        figures.server_tip_to_last_mean_us = mean_us(self.tip_to_last, before.tip_to_last);
         let cpu = self.cpu.zip(before.cpu).map(|(after, before)| after.saturating_sub(before));
         figures.server_cpu_us_per_round = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / figures.rounds.max(1) as f64);
     }
@@ -212,6 +220,7 @@ impl Figures {
             self.trigger_to_first.add_to(&mut report, "trigger_to_first");
         }
         report
+            .add_if("server_tip_to_first_mean_us", self.server_tip_to_first_mean_us)
             .add_if("server_tip_to_last_mean_us", self.server_tip_to_last_mean_us)
             .add_if("server_cpu_us_per_round", self.server_cpu_us_per_round);
         let receipts = (self.connections * self.rounds).max(1);
