@@ -5,6 +5,9 @@ use bevy_ecs::entity::Entity;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Place by name.
+type Places = HashMap<Arc<str>, u32>;
+
 /// Usernames that may submit on a channel, and whom they credit: every authorized one, and those of the same address that
 /// turned up in shares. Proxies have up to [`WORKERS_PER_CONNECTION_MAX`](crate::limits::WORKERS_PER_CONNECTION_MAX).
 ///
@@ -12,20 +15,20 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Submitters {
     entries: Vec<(Arc<str>, Entity)>,
-    /// Place by name, once they are too many to be looked through.
-    by_name: Option<HashMap<Arc<str>, u32>>,
+    /// Place by name, once they are too many to be looked through. Boxed, because most channels have one name.
+    by_name: Option<Box<Places>>,
     /// Place of the last share's, which is nearly always the next one's too.
-    last: usize,
+    last: u32,
 }
 
 impl Submitters {
     /// Place of the username of a share. Remembers it for the next one.
     pub fn find_for_share(&mut self, username: &[u8]) -> Option<u32> {
-        if self.entries.get(self.last).is_some_and(|(name, _)| name.as_bytes() == username) {
-            return Some(self.last as u32);
+        if self.entries.get(self.last as usize).is_some_and(|(name, _)| name.as_bytes() == username) {
+            return Some(self.last);
         }
         let place = self.find(std::str::from_utf8(username).ok()?)?;
-        self.last = place as usize;
+        self.last = place;
         Some(place)
     }
 
@@ -43,10 +46,14 @@ impl Submitters {
         if let Some(places) = &mut self.by_name {
             places.insert(Arc::clone(&username), place);
         }
+        if self.entries.is_empty() {
+            // A vector that grows by itself begins with room for four.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push((username, worker));
         if self.by_name.is_none() && self.entries.len() > SUBMITTERS_SEARCHED_MAX {
             let places = self.entries.iter().enumerate().map(|(place, (name, _))| (Arc::clone(name), place as u32));
-            self.by_name = Some(places.collect());
+            self.by_name = Some(Box::new(places.collect()));
         }
         place
     }
