@@ -4,13 +4,13 @@
 //! shares through the engine, the whole block as `submitblock` gets it) and given to Core's validation, with a regtest
 //! chain of its own in memory. What Core says is the truth; nothing here repeats its rules.
 //!
-//! - [`court`]: a chain in Core's hands, and its verdicts with Core's own reasons.
-//! - [`chain`]: what a node knows of its tip, and the templates that it would offer.
-//! - [`coins`]: outputs that anybody may spend, and transactions that do.
-//! - [`people`]: addresses of every type, settings, and what a coinbase must pay.
-//! - [`arena`]: a pool, its miners and a court; rounds of one template in all its kinds.
-//! - [`breaks`]: ways to spoil a block, each with the reason for which Core must refuse it.
-//! - [`tally`]: what was judged, as a table.
+//! - `court`: a chain in Core's hands, and its verdicts with Core's own reasons.
+//! - `chain`: what a node knows of its tip, and the templates that it would offer.
+//! - `coins`: outputs that anybody may spend, and transactions that do.
+//! - `people`: addresses of every type, settings, and what a coinbase must pay.
+//! - `arena`: a pool, its miners and a court; rounds of one template in all its kinds.
+//! - `breaks`: ways to spoil a block, each with the reason for which Core must refuse it.
+//! - `tally`: what was judged, as a table.
 //!
 //! Without the feature `judge` this package is empty: Core's C++ takes minutes to compile.
 
