@@ -18,9 +18,11 @@ pub struct ConnectionKey {
 /// What a connection speaks. Only `parse` and `reply` ask.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Protocol {
-    /// Stratum V1 in plain text.
+    /// Stratum V1: lines of JSON.
     #[default]
     StratumV1,
+    /// Stratum V2: binary frames.
+    StratumV2,
 }
 
 /// Why a connection ended, in the words of whoever ended it.

@@ -27,7 +27,8 @@ pub struct Opened {
     pub protocol: Protocol,
 }
 
-/// One complete line, without its newline and carriage return.
+/// One complete message: a line of Stratum V1 without its newline and carriage return, or a frame of Stratum V2 in the clear,
+/// header and payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Line {
     /// Who sent it.

@@ -4,6 +4,10 @@
 /// 16 KiB leaves room for odd proxies and costs nothing, because it is only buffered while it arrives.
 pub const LINE_BYTES_MAX: usize = 16 * 1024;
 
+/// Longest payload of a frame that a V2 miner may send, in bytes. What a pool without job declaration is sent stays under
+/// 1 KiB; the rest is room for extensions.
+pub const FRAME_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+
 /// Shares judged in one tick. One entity each, spawned at start and never despawned.
 pub const SHARES_PER_TICK_MAX: usize = 8192;
 

@@ -1,3 +1,4 @@
 //! Sans-IO codecs: one module for each protocol and version.
 
 pub mod v1;
+pub mod v2;
