@@ -75,6 +75,16 @@ impl Scene {
         inbox
     }
 
+    /// A share each of `count` miners, beginning with that of `slot`.
+    pub fn shares_from(&mut self, slot: u32, count: u32, miners: u32) -> Inbox {
+        let mut inbox = Inbox::default();
+        for slot in (slot..slot + count).map(|slot| slot % miners) {
+            self.extranonce2 += 1;
+            inbox.push_line(key(slot), submit(slot as usize, slot, self.extranonce2).as_bytes());
+        }
+        inbox
+    }
+
     /// Shares made so far.
     pub fn shares_made(&self) -> u64 {
         self.extranonce2

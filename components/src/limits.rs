@@ -39,6 +39,9 @@ pub const SOCKET_SEND_BYTES_MAX: usize = 64 * 1024;
 /// and writing so many takes some milliseconds, and submits that come meanwhile wait no longer than that.
 pub const FANOUT_CONNECTIONS_PER_TICK: usize = 1024;
 
+/// Workers that one tick looks at for the picture of the pool; some half a millisecond. The others follow in the next ticks.
+pub const WORKERS_PICTURED_PER_TICK: usize = 1024;
+
 /// Connections accepted in one tick; a storm of them waits in the kernel's queue while miners are served.
 pub const ACCEPTS_PER_TICK_MAX: usize = 256;
 

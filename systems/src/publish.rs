@@ -1,4 +1,8 @@
 //! Thirteenth: a picture of the pool, when one is due, and the shares of the last second as one event.
+//!
+//! Looking at ten thousand workers takes milliseconds, which every submit of that time would wait. So a tick looks at
+//! [`WORKERS_PICTURED_PER_TICK`] of them; the next one follows at once, with what arrived meanwhile. The pool's own sums are
+//! taken when all have been looked at.
 
 use crate::coinbase;
 use crate::payees::Payees;
@@ -7,15 +11,16 @@ use crate::resources::{
     ConnectionIndex, Deadlines, JobBoard, Moment, NodeView, Outgoing, Policy, PoolTotals, Stopping,
 };
 use crate::windows;
-use bevy_ecs::entity::Entity;
+use bevy_ecs::entity::{Entity, EntityHashMap};
 use bevy_ecs::system::SystemParam;
 use bevy_ecs::system::{Local, Query, Res, ResMut};
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::event::{PoolEvent, PoolEventKind};
+use warppool_components::inbox::Now;
 use warppool_components::job::{CoinbaseOutput, Job, JobId};
-use warppool_components::limits::BLOCKS_IN_SNAPSHOT_MAX;
+use warppool_components::limits::{BLOCKS_IN_SNAPSHOT_MAX, WORKERS_PICTURED_PER_TICK};
 use warppool_components::record::BlockRow;
 use warppool_components::settings::{Payee, Settings};
 use warppool_components::snapshot::{
@@ -44,20 +49,43 @@ pub struct Subject<'w, 's> {
     blocks: Query<'w, 's, &'static BlockRow>,
 }
 
+/// A picture that is being taken.
+pub struct Round {
+    /// When it was begun, the moment for all who are on it.
+    begun_at: Now,
+    /// Those who were not looked at yet, the last one first.
+    waiting: Vec<Entity>,
+    assigned: EntityHashMap<Assignment>,
+    /// Those who were.
+    workers: Vec<WorkerSnapshot>,
+}
+
 /// Takes the picture.
 pub fn publish(
     mut subject: Subject,
     mut deadlines: ResMut<Deadlines>,
     mut outgoing: ResMut<Outgoing>,
     mut looked_at: Local<Instant>,
+    mut round: Local<Option<Round>>,
 ) {
     let now = subject.moment.0;
-    if now.instant < deadlines.snapshot_at && !subject.stopping.0 {
+    let is_due = round.is_some() || now.instant >= deadlines.snapshot_at || subject.stopping.0;
+    if !is_due {
         return;
     }
-    deadlines.snapshot_at = now.instant + subject.policy.0.snapshot_interval;
-    let looked_at = std::mem::replace(&mut *looked_at, now.instant);
-    let workers = workers(&mut subject, looked_at, &mut outgoing.0.events);
+    // The last picture shows the moment of the end, not what was begun before.
+    let mut begun = round.take().filter(|_| !subject.stopping.0).unwrap_or_else(|| begin(&subject));
+    let count = if subject.stopping.0 { usize::MAX } else { WORKERS_PICTURED_PER_TICK };
+    look_at(&mut subject, &mut begun, count, *looked_at, &mut outgoing.0.events);
+    if !begun.waiting.is_empty() {
+        // As soon as possible.
+        deadlines.snapshot_at = now.instant + Duration::from_nanos(1);
+        *round = Some(begun);
+        return;
+    }
+    *looked_at = begun.begun_at.instant;
+    deadlines.snapshot_at = now.instant.max(begun.begun_at.instant + subject.policy.0.snapshot_interval);
+    let workers = in_order(begun.workers);
     let snapshot = Snapshot {
         at: now.unix,
         started_at: subject.totals.started_at,
@@ -74,6 +102,14 @@ pub fn publish(
         let kind = PoolEventKind::SharesAccepted { accepted, difficulty, rejected };
         outgoing.0.events.push(PoolEvent { at: now.unix, kind });
     }
+}
+
+fn begin(subject: &Subject) -> Round {
+    let mut waiting: Vec<Entity> = subject.workers.iter().map(|(entity, ..)| entity).collect();
+    waiting.reverse();
+    let workers = Vec::with_capacity(waiting.len());
+    let assigned = assigned(&subject.channels, subject.board.newest);
+    Round { begun_at: subject.moment.0, waiting, assigned, workers }
 }
 
 fn pool(subject: &mut Subject, workers: &[WorkerSnapshot]) -> PoolSnapshot {
@@ -100,19 +136,19 @@ fn pool(subject: &mut Subject, workers: &[WorkerSnapshot]) -> PoolSnapshot {
     }
 }
 
-/// Looks at every worker: pictures of them, and events of those who came or went.
-fn workers(subject: &mut Subject, looked_at: Instant, events: &mut Vec<PoolEvent>) -> Vec<WorkerSnapshot> {
-    let now = subject.moment.0.instant;
+/// Looks at the next `count` workers: pictures of them, and events of those who came or went. Nothing is missed of one who is
+/// gone by then.
+fn look_at(subject: &mut Subject, round: &mut Round, count: usize, looked_at: Instant, events: &mut Vec<PoolEvent>) {
+    let (begun_at, now) = (round.begun_at.instant, subject.moment.0.instant);
     let job = subject.board.latest().and_then(|entity| subject.jobs.get(entity).ok());
-    let settings = &subject.policy.0;
-    let mut outputs = Outputs { job, settings, last: None };
-    let assigned = assigned(&subject.channels, subject.board.newest);
-    let mut workers = Vec::with_capacity(subject.workers.iter().len());
-    for (entity, identity, totals, mut rate, mut presence) in &mut subject.workers {
-        let assignment = assigned.get(&entity);
-        presence::watch(&mut presence, assignment.map(|assignment| &assignment.work), looked_at, now);
+    let mut outputs = Outputs { job, settings: &subject.policy.0, last: None };
+    let rest = round.waiting.len().saturating_sub(count);
+    for entity in round.waiting.drain(rest..).rev() {
+        let Ok((_, identity, totals, mut rate, mut presence)) = subject.workers.get_mut(entity) else { continue };
+        let assignment = round.assigned.get(&entity);
+        presence::watch(&mut presence, assignment.map(|assignment| &assignment.work), looked_at, begun_at);
         if let Some(is_up) = presence::news(&mut presence, now) {
-            events.push(came_or_went(is_up, identity.label.clone(), subject.moment.0.unix));
+            events.push(came_or_went(is_up, identity.label.clone(), round.begun_at.unix));
         }
         let payee = assignment.and_then(|assignment| assignment.payee).map(|index| subject.payees.payee(index));
         let picture = WorkerSnapshot {
@@ -122,14 +158,20 @@ fn workers(subject: &mut Subject, looked_at: Instant, events: &mut Vec<PoolEvent
             outputs: outputs.of(payee.unwrap_or(&identity.payee)),
             ..picture(identity, totals, &presence, assignment.map(|assignment| assignment.work.difficulty))
         };
-        workers.push(picture);
+        round.workers.push(picture);
     }
-    // Their numbers differ, so the order is always the same, and no second list is needed to keep it.
-    workers.sort_unstable_by(|one, other| {
-        let online = other.presence.is_online().cmp(&one.presence.is_online());
-        online.then(other.hashrates[1].total_cmp(&one.hashrates[1])).then(one.id.cmp(&other.id))
+}
+
+/// Those who are online first, largest hash rate first. Their numbers differ, so the order is always the same.
+fn in_order(workers: Vec<WorkerSnapshot>) -> Vec<WorkerSnapshot> {
+    // A picture is large and moved only once.
+    let key = |worker: &WorkerSnapshot| (!worker.presence.is_online(), worker.hashrates[1], worker.id);
+    let mut order: Vec<_> = workers.iter().map(key).zip(0..).collect();
+    order.sort_unstable_by(|((off, rate, id), _), ((other_off, other_rate, other_id), _)| {
+        off.cmp(other_off).then(other_rate.total_cmp(rate)).then(id.cmp(other_id))
     });
-    workers
+    let mut workers: Vec<Option<WorkerSnapshot>> = workers.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|(_, place): (_, usize)| workers[place].take()).collect()
 }
 
 fn came_or_went(is_up: bool, worker: Arc<str>, at: UnixTime) -> PoolEvent {
@@ -144,8 +186,8 @@ struct Assignment {
 }
 
 /// The work of every worker that has some.
-fn assigned(channels: &Query<(&Channel, &Vardiff)>, newest: JobId) -> HashMap<Entity, Assignment> {
-    let mut assigned: HashMap<Entity, Assignment> = HashMap::with_capacity(channels.iter().len());
+fn assigned(channels: &Query<(&Channel, &Vardiff)>, newest: JobId) -> EntityHashMap<Assignment> {
+    let mut assigned: EntityHashMap<Assignment> = EntityHashMap::with_capacity(channels.iter().len());
     for (channel, vardiff) in channels.iter().filter(|(channel, _)| channel.first_job.is_some()) {
         for (_, worker) in channel.submitters.iter() {
             let is_hardest = |known: &Assignment| known.work.difficulty >= vardiff.in_force;

@@ -7,6 +7,7 @@ use warppool_components::inbox::Command;
 use warppool_components::limits::{
     INVALID_LINES_UNTIL_CHEAP, INVALID_LINES_UNTIL_CLOSED, LINES_PER_CONNECTION_PER_TICK_MAX,
     PAYEES_LINGERING_PER_ADDRESS_MAX, SHARE_HASHES_PER_CONNECTION_MAX, WORKERS_PER_CONNECTION_MAX,
+    WORKERS_PICTURED_PER_TICK,
 };
 use warppool_components::reject::Reject;
 use warppool_components::settings::Settings;
@@ -326,4 +327,39 @@ fn defect_19_of_ten_thousand_miners_none_is_stale_on_one_tip() {
     pool.advance(Duration::from_secs(1));
     let totals = &pool.snapshot.as_ref().expect("published").pool;
     assert_eq!((totals.accepted, totals.rejected.iter().sum::<u64>()), (9 * 1000, 0));
+}
+
+/// A picture of many workers is taken over several ticks, between which shares are judged and miners leave. It has every worker
+/// once, in order, and the one that is taken at the end agrees with the sums.
+#[test]
+fn a_picture_of_more_workers_than_a_tick_looks_at_is_whole() {
+    let mut pool = Pool::new(Settings { rate_limits: None, ..settings() }, 7).with_work();
+    let each = WORKERS_PICTURED_PER_TICK * 2 / 3;
+    let user = |conn: usize, number: usize| format!("{}.{conn}x{number}", address(1));
+    let conns: Vec<Conn> = (0..4).map(|conn| pool.join(&user(conn, 0), "d=1e-9")).collect();
+    for (place, conn) in conns.iter().enumerate() {
+        let lines: Vec<String> = (1..each).map(|number| authorize(9, &user(place, number), "x")).collect();
+        lines.chunks(64).for_each(|lines| pool.send(*conn, &lines.iter().map(String::as_str).collect::<Vec<_>>()));
+        pool.take(*conn);
+    }
+    let mut told = 0;
+    pool.snapshot = None;
+    for round in 0..20 {
+        pool.advance(Duration::from_millis(500));
+        let share = pool.miner(conns[0]).search().extranonce2(round).hit();
+        told += u64::from(pool.submit(conns[0], &user(0, round as usize), &share).is_ok());
+        let Some(snapshot) = pool.snapshot.take() else { continue };
+        let mut ids: Vec<u32> = snapshot.workers.iter().map(|worker| worker.id.0).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!((ids.len(), snapshot.workers.len()), (4 * each, 4 * each));
+        let rates = snapshot.workers.iter().map(|worker| (worker.presence.is_online(), worker.hashrates[1]));
+        assert!(rates.is_sorted_by(|one, other| one >= other), "online first, then the largest hash rate");
+    }
+    pool.hang_up(conns[3]);
+    pool.command(Command::Shutdown);
+    let last = pool.snapshot.as_ref().expect("taken when the pool stops");
+    assert_eq!((told, last.pool.accepted), (20, 20));
+    assert_eq!(last.workers.iter().map(|worker| worker.accepted).sum::<u64>(), 20);
+    assert!(last.workers.iter().all(|worker| worker.connections == 0));
 }
