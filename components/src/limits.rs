@@ -21,6 +21,10 @@ pub const LINES_PER_TICK_MAX: usize = SHARES_PER_TICK_MAX;
 /// Bytes a connection may leave unread before it is dropped: some 100 notifies of 2.5 KB.
 pub const SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes left unread from which on a connection is not listened to until it reads again: TCP then slows it down, and one that
+/// asks without end costs nothing. The rest of [`SEND_BUFFER_BYTES_MAX`] is room for jobs.
+pub const SEND_BUFFER_BYTES_UNTIL_UNHEARD: usize = SEND_BUFFER_BYTES_MAX / 2;
+
 /// Bytes asked of a socket in one read: more than a miner sends between two ticks.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
 

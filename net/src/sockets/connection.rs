@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use warppool_components::connection::{CloseReason, ConnectionKey};
-use warppool_components::limits::SEND_BUFFER_BYTES_MAX;
+use warppool_components::limits::{SEND_BUFFER_BYTES_MAX, SEND_BUFFER_BYTES_UNTIL_UNHEARD};
 
 /// Bodies handed to the system in one call; replies of one tick lie side by side and count as one.
 const SLICES_PER_WRITE: usize = 32;
@@ -88,6 +88,8 @@ pub(super) struct Connection {
     pub(super) last_write: u32,
     /// It stands in the list of those that may have something to read.
     is_ready: bool,
+    /// It has something to read, but is not listened to before it reads itself.
+    is_unheard: bool,
     /// An event told that the stream has an end, so reading goes on until it is found.
     ends: bool,
     /// We gave it up: nothing is written any more, what is readable is read once more, then it is over.
@@ -108,6 +110,7 @@ impl Connection {
             first_write: NO_WRITE,
             last_write: NO_WRITE,
             is_ready: false,
+            is_unheard: false,
             ends: false,
             given_up: None,
         }
@@ -185,6 +188,11 @@ impl Connection {
         deliver: impl FnMut(&[u8]),
     ) -> Progress {
         self.is_ready = false;
+        // What it sent before it ended, or before we gave it up, is finite.
+        self.is_unheard = !self.ends && self.given_up.is_none() && self.is_behind();
+        if self.is_unheard {
+            return Progress::Drained;
+        }
         let progress = match self.tls.take() {
             None => self.read_lines(buffer, quota, deliver).unwrap_or(Progress::Ended(CloseReason::LineTooLong)),
             Some(mut tls) => {
@@ -286,6 +294,17 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Whether it was not listened to, and has read so much since that it is again.
+    pub(super) fn is_heard_again(&mut self) -> bool {
+        let is_heard_again = self.is_unheard && !self.is_behind();
+        self.is_unheard &= !is_heard_again;
+        is_heard_again
+    }
+
+    fn is_behind(&self) -> bool {
+        self.queue.bytes() > SEND_BUFFER_BYTES_UNTIL_UNHEARD
     }
 
     pub(super) fn is_slow(&self) -> bool {

@@ -409,9 +409,14 @@ impl Sockets {
 fn note_connection_event(table: &mut Table, ready: &mut VecDeque<ConnectionKey>, event: &Event) {
     let key = key_of(event.token());
     let Some(connection) = table.get_mut(key) else { return };
-    if event.is_writable() && connection.flush().is_err() {
-        connection.give_up(CloseReason::SocketError);
-        connection.mark_ready(key, ready);
+    if event.is_writable() {
+        let flushed = connection.flush();
+        if flushed.is_err() {
+            connection.give_up(CloseReason::SocketError);
+        }
+        if flushed.is_err() || connection.is_heard_again() {
+            connection.mark_ready(key, ready);
+        }
     }
     if event.is_read_closed() || event.is_error() {
         connection.note_end();

@@ -2,10 +2,13 @@
 
 use crate::harness::{Server, read_exactly, read_to_end, write_all};
 use std::io::Read;
+use std::net::TcpStream;
 use std::sync::Arc;
-use warppool_components::connection::CloseReason;
+use warppool_components::connection::{CloseReason, ConnectionKey};
 use warppool_components::inbox::SharedBytes;
-use warppool_components::limits::{LINES_PER_CONNECTION_PER_TICK_MAX, SEND_BUFFER_BYTES_MAX};
+use warppool_components::limits::{
+    LINES_PER_CONNECTION_PER_TICK_MAX, SEND_BUFFER_BYTES_MAX, SEND_BUFFER_BYTES_UNTIL_UNHEARD,
+};
 
 /// Text in which every place is different from its neighbours.
 fn pattern(bytes: usize) -> Vec<u8> {
@@ -62,7 +65,7 @@ fn more_bodies_than_fit_into_one_call_arrive_in_order() {
 
 /// Fills the kernel's buffers of a connection that does not read until something is queued. Returns what was
 /// sent.
-fn clog(server: &mut Server, key: warppool_components::connection::ConnectionKey) -> Vec<u8> {
+fn clog(server: &mut Server, key: ConnectionKey) -> Vec<u8> {
     let mut sent = Vec::new();
     let body: SharedBytes = pattern(60_000).into();
     while Arc::strong_count(&body) == 1 {
@@ -72,6 +75,29 @@ fn clog(server: &mut Server, key: warppool_components::connection::ConnectionKey
         sent.extend_from_slice(&body);
     }
     sent
+}
+
+/// Leaves `stream` more and more to read until what it says is no longer heard, which must come before it is closed. Returns
+/// how much it was sent and how many lines were heard; one more was said.
+fn fall_behind(server: &mut Server, stream: &TcpStream, key: ConnectionKey) -> (usize, usize) {
+    let (other, other_key) = server.connect_known();
+    let mut sent = clog(server, key).len();
+    let body: SharedBytes = pattern(SEND_BUFFER_BYTES_UNTIL_UNHEARD / 4).into();
+    for said in 1.. {
+        server.write_shared(key, &body);
+        assert_eq!(server.send().slow_readers, 0);
+        sent += body.len();
+        write_all(stream, b"said\n");
+        for _ in 0..20 {
+            let heard = server.lines(other_key).len();
+            write_all(&other, b"another\n");
+            server.until("another's line", |server| server.lines(other_key).len() > heard);
+        }
+        if server.lines(key).len() < said {
+            return (sent, said - 1);
+        }
+    }
+    unreachable!("the send buffer has a bound")
 }
 
 #[test]
@@ -115,6 +141,37 @@ fn a_slow_reader_is_closed_and_nobody_else_waits() {
     assert_eq!(server.lines(slow_key), ["last words"]);
     assert_eq!(Arc::strong_count(&body), 1, "nothing is kept for the one that is gone");
     read_to_end(&slow);
+}
+
+fn end_of(server: &Server, key: ConnectionKey) -> Option<CloseReason> {
+    server.closed().iter().find(|(closed, _)| *closed == key).map(|(_, reason)| *reason)
+}
+
+/// One that asks without end and does not read is slowed down by TCP, not served and not closed; when it reads, it is answered.
+#[test]
+fn who_does_not_read_is_not_listened_to_until_it_does() {
+    let mut server = Server::start();
+    let (stream, key) = server.connect_known();
+    let (sent, heard) = fall_behind(&mut server, &stream, key);
+    let reader = std::thread::spawn(move || (read_exactly(&stream, sent).len(), stream));
+    server.until("the line", |server| server.lines(key).len() > heard);
+    server.until("reader", |_| reader.is_finished());
+    assert_eq!(reader.join().expect("the reader").0, sent);
+    assert_eq!(server.lines(key).len(), heard + 1);
+    assert!(end_of(&server, key).is_none());
+}
+
+/// Its end is noticed all the same, and what it said last is heard.
+#[test]
+fn who_is_not_listened_to_may_still_leave() {
+    let mut server = Server::start();
+    let (stream, key) = server.connect_known();
+    let (_, heard) = fall_behind(&mut server, &stream, key);
+    write_all(&stream, b"last words\n");
+    stream.shutdown(std::net::Shutdown::Write).expect("an open connection");
+    server.until("close", |server| end_of(server, key).is_some());
+    assert_eq!(end_of(&server, key), Some(CloseReason::Peer));
+    assert_eq!(server.lines(key)[heard..], ["said", "last words"]);
 }
 
 #[test]
