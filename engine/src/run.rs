@@ -43,6 +43,16 @@ pub fn run(arguments: &Run) -> u8 {
     }
 }
 
+/// Pins the threads for large batches to `cores` in turn.
+fn pin_to(cores: Vec<usize>) -> impl Fn(usize) {
+    move |thread| {
+        let Some(id) = thread.checked_rem(cores.len()).map(|place| cores[place]) else { return };
+        if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
+            tracing::warn!("hash-{thread} cannot be pinned to core {id}: this machine does not allow it");
+        }
+    }
+}
+
 /// Before there is a log.
 #[expect(clippy::print_stderr, reason = "the operator reads it")]
 fn report(text: &str) {
@@ -55,6 +65,7 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
     rayon::ThreadPoolBuilder::new()
         .num_threads(caps.rayon_threads)
         .thread_name(|n| format!("hash-{n}"))
+        .start_handler(pin_to(config.tuning.rayon_cores.clone()))
         .build_global()?;
     let hashing = hashing(config.tuning.sha256d_backend);
     let pool = Pool::start(options(loaded, &caps, hashing))?;

@@ -52,13 +52,12 @@ pub fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// Keys that are read and checked, and change nothing yet. Whoever sets one is told so.
-pub const NOT_IN_EFFECT: [&str; 6] = [
+pub const NOT_IN_EFFECT: [&str; 5] = [
     "server.status_tls_listen",
     "server.cookie_secure",
     "stratum.safe_mode",
     "stratum.sv2_listen",
     "stratum.sv2_max_connections",
-    "tuning.rayon_cores",
 ];
 
 /// Sections in the order of the file, with what they are about.
@@ -177,7 +176,7 @@ pub static KEYS: &[Key] = keys! {
     "tuning.engine_core", Example("0"), Restart, tuning.engine_core, "Core that the engine's thread is pinned to, 0 to 1023.";
     "tuning.rayon_threads", Example("2"), Restart, tuning.rayon_threads,
         "Threads for large batches, 1 to 1024, instead of the profile's.";
-    "tuning.rayon_cores", Value("[]"), Restart, tuning.rayon_cores, "Cores that those threads are pinned to. Empty: any.";
+    "tuning.rayon_cores", Value("[]"), Restart, tuning.rayon_cores, "Cores that those threads are pinned to, in turn. Empty: any.";
     "tuning.sha256d_backend", Value("\"auto\""), Restart, tuning.sha256d_backend,
         "How shares are hashed: auto (what is the fastest, measured at start), scalar, bmi2, sha_ni, avx2, avx512vl, avx512 or \
          neon, where the processor can it. Results are the same with all.";
