@@ -51,7 +51,9 @@ fn each_new_tip_is_measured_once() {
         old = miner.wait_for("mining.notify", |job| job[1] != old[1]);
     }
     // The full templates that follow on the same tip are no new tips.
-    miner.wait_for("mining.notify", has_transactions);
+    if !has_transactions(&old) {
+        miner.wait_for("mining.notify", has_transactions);
+    }
     pool.json_when("/api/overview", |_| of("count") == before.map(|count| count + 5.0));
     let [first, last] = of("sum");
     assert!(first > 0.0 && last >= first, "{first} {last}");
