@@ -71,6 +71,23 @@ fn plain_miners_tls_miners_and_browsers_share_a_port() {
     plain.submit_good(&job);
 }
 
+/// The same conversations as in plain text, on the port for everything and on that for TLS alone.
+#[test]
+fn the_doctor_passes_our_pool_over_tls() {
+    let (node, _directory) = node();
+    let site = with_certificate(Site::new(&node)).with("stratum.stratum_tls_listen", "127.0.0.1:0");
+    let mut pool = Pool::start(&site);
+    let user = format!("{}.doctor", address(1));
+    for (port, only) in [(pool.miners, &[][..]), (pool.tls_address(), &["--only", "cgminer"])] {
+        let address = format!("stratum+ssl://{port}");
+        let arguments = ["doctor", "--pool", &address, "--user", &user];
+        let (status, text, progress) = Program::start(&[&arguments, only].concat(), &[]).finish();
+        assert_eq!(status, Some(0), "{text}\n{progress}");
+        assert!(text.contains("no check failed") && text.contains("TLS 1."), "{text}");
+        assert!(text.lines().any(|line| line.contains("pass") && line.contains("good-share")), "{text}");
+    }
+}
+
 #[test]
 fn a_swarm_over_tls_gets_its_jobs_and_its_verdicts() {
     let (node, _directory) = node();
