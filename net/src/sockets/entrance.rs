@@ -5,7 +5,7 @@
 //! that may speak for another is held back until it has said for whom; the engine does not know of it before.
 //!
 //! TLS handshakes are the one expensive thing that a stranger can ask for. At most
-//! [`TLS_HANDSHAKE_STEPS_PER_TICK_MAX`] are carried a step further in one tick, first come, first served, while every line of
+//! [`HANDSHAKE_STEPS_PER_TICK_MAX`] are carried a step further in one tick, first come, first served, while every line of
 //! every plain connection is taken as before.
 
 use super::connection::{Connection, Door, Quota, Stage};
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use warppool_components::connection::{CloseReason, ConnectionKey, Protocol};
 use warppool_components::inbox::{Closed, Inbox, Opened};
 use warppool_components::limits::{
-    HTTP_HINT_HEAD_BYTES_MAX, LINES_PER_CONNECTION_PER_TICK_MAX, LINES_PER_TICK_MAX, PROXY_HEADER_BYTES_MAX,
-    PROXY_HEADER_SECONDS_MAX, TLS_HANDSHAKE_STEPS_PER_TICK_MAX,
+    HANDSHAKE_STEPS_PER_TICK_MAX, HTTP_HINT_HEAD_BYTES_MAX, LINES_PER_CONNECTION_PER_TICK_MAX, LINES_PER_TICK_MAX,
+    PROXY_HEADER_BYTES_MAX, PROXY_HEADER_SECONDS_MAX,
 };
 
 /// How long a proxy may take for its header.
@@ -139,7 +139,7 @@ impl Sockets {
 
     /// Carries some handshakes a step further.
     pub(super) fn shake_hands(&mut self, inbox: &mut Inbox) {
-        let mut steps_left = TLS_HANDSHAKE_STEPS_PER_TICK_MAX;
+        let mut steps_left = HANDSHAKE_STEPS_PER_TICK_MAX;
         while steps_left > 0 && inbox.lines.len() < LINES_PER_TICK_MAX {
             let Some(key) = self.handshakes.pop_front() else { return };
             let Some(connection) = self.table.get_mut(key) else { continue };
