@@ -44,7 +44,7 @@ pub enum AuthorityError {
         message: String,
     },
     /// A new file cannot be written.
-    #[error("{}, a new key for Stratum V2, cannot be written: {source}", path.display())]
+    #[error("{}, a new key for Stratum V2, cannot be written: {source}; it stands beside the database, whose place is [store] path", path.display())]
     Write {
         /// Which file.
         path: PathBuf,
@@ -70,6 +70,9 @@ pub fn load_or_make(config: &Config, secrets: &Secrets) -> Result<(AuthorityKey,
 }
 
 fn load(path: &Path) -> Result<Option<AuthorityKey>, AuthorityError> {
+    if path.parent().is_some_and(|directory| !directory.as_os_str().is_empty() && !directory.is_dir()) {
+        return Ok(None);
+    }
     let failed = |message| AuthorityError::File { path: path.to_owned(), message };
     let Some(text) = read_private(path).map_err(failed)? else { return Ok(None) };
     let advice = "does not hold one: 64 hexadecimal digits. Restore it from a backup; without one, move the file away, and a \
