@@ -189,6 +189,14 @@ fn write_sockets(text: &mut Exposition, sockets: &SocketsSnapshot) {
         ("failed", sockets.handshakes_failed),
     ];
     results.iter().for_each(|(result, count)| text.sample(name, &[("result", result)], *count as f64));
+    let name = "warppool_noise_handshakes_total";
+    text.family(name, "counter", "Stratum V2 handshakes by result; abandoned and failed ones were answered before");
+    let results = [
+        ("answered", sockets.noise_handshakes),
+        ("abandoned", sockets.noise_abandoned),
+        ("failed", sockets.noise_failed),
+    ];
+    results.iter().for_each(|(result, count)| text.sample(name, &[("result", result)], *count as f64));
     text.gauge(
         "warppool_tls_certificate_expires_at_seconds",
         "When the miners' TLS certificate expires as a unix timestamp, 0 without one",

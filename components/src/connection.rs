@@ -36,13 +36,17 @@ pub enum CloseReason {
     InvalidLines,
     /// A line exceeded [`LINE_BYTES_MAX`](crate::limits::LINE_BYTES_MAX).
     LineTooLong,
-    /// It spoke something that is not served here: HTTP, Stratum V2, plain text on the port for TLS, or TLS without a
+    /// It spoke something that is not served here: HTTP, plain text on the port for TLS or for Stratum V2, or TLS without a
     /// certificate to serve it by.
     Misdirected,
     /// A PROXY header came from an address that may not send one, or is malformed.
     ProxyRefused,
     /// The TLS handshake failed, or what followed was not encrypted by its keys.
     TlsFailed,
+    /// What followed a Stratum V2 handshake was not encrypted by its keys.
+    NoiseFailed,
+    /// A frame's payload exceeded [`FRAME_PAYLOAD_BYTES_MAX`](crate::limits::FRAME_PAYLOAD_BYTES_MAX).
+    FrameTooLong,
     /// The miner does not read what it is sent.
     SlowReader,
     /// No worker was authorized in time.
@@ -66,6 +70,8 @@ impl CloseReason {
             Self::Misdirected => "speaks what is not served here",
             Self::ProxyRefused => "PROXY header refused",
             Self::TlsFailed => "TLS failed",
+            Self::NoiseFailed => "Stratum V2 encryption failed",
+            Self::FrameTooLong => "frame too long",
             Self::SlowReader => "miner does not read",
             Self::AuthorizeDeadline => "no authorize in time",
             Self::ConnectionCap => "connection cap reached",

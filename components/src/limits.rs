@@ -49,9 +49,24 @@ pub const WORKERS_PICTURED_PER_TICK: usize = 1024;
 /// Connections accepted in one tick; a storm of them waits in the kernel's queue while miners are served.
 pub const ACCEPTS_PER_TICK_MAX: usize = 256;
 
-/// TLS handshakes carried one step further in one tick. A step costs 0.1 to 0.2 ms with a P-256 certificate and 0.8 ms with
-/// RSA-2048, so plain connections wait at most some milliseconds for them; the rest of a storm waits in its sockets.
-pub const TLS_HANDSHAKE_STEPS_PER_TICK_MAX: usize = 4;
+/// Handshakes of TLS or Noise carried one step further in one tick. A step of TLS costs 0.1 to 0.2 ms with a P-256 certificate
+/// and 0.8 ms with RSA-2048, the one step of Noise less than 0.2 ms, so plain connections wait at most some milliseconds for
+/// them; the rest of a storm waits in its sockets.
+pub const HANDSHAKE_STEPS_PER_TICK_MAX: usize = 4;
+
+/// Seconds in which a connection must have said so much that it is known what it speaks, and a Stratum V2 client its whole
+/// key. Keys are the first thing that clients send. Who has said less by then is taken for a miner of Stratum V1.
+pub const FIRST_BYTES_SECONDS_MAX: u64 = 5;
+
+/// Seconds after its beginning at which a Stratum V2 connection is no longer worth an answer to its key: clients wait so long.
+pub const NOISE_HANDSHAKE_SECONDS_MAX: u64 = 10;
+
+/// Seconds for which Stratum V2 clients are shown the same certificate.
+pub const NOISE_CERTIFICATE_SECONDS: u32 = 3600;
+
+/// Seconds by which the clock of a Stratum V2 client may be wrong, both ways: a certificate is valid for so much longer than
+/// it is shown. Small devices take the time from the network once, or late.
+pub const NOISE_CERTIFICATE_LEEWAY_SECONDS: u32 = 3600;
 
 /// Bytes of TLS records that are not whole yet, kept of one connection: the longest record that TLS 1.2 allows
 /// (2^14 + 2048 bytes and its header), and as much of the next.

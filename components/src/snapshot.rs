@@ -185,6 +185,14 @@ pub struct SocketsSnapshot {
     pub handshakes_resumed: u64,
     /// TLS handshakes that failed, since the start.
     pub handshakes_failed: u64,
+    /// Live connections of Stratum V2.
+    pub noise_connections: u32,
+    /// Stratum V2 handshakes that were answered, since the start.
+    pub noise_handshakes: u64,
+    /// Clients that left after the answer without a word, mostly because they expected another key, since the start.
+    pub noise_abandoned: u64,
+    /// Connections of Stratum V2 that were closed, because what came did not fit their keys or was too long, since the start.
+    pub noise_failed: u64,
     /// Connections that were closed for what they said first, since the start: a word for the reason, and how many.
     pub refused: Vec<(&'static str, u64)>,
     /// When the certificate expires, if there is one.

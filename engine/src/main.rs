@@ -5,8 +5,8 @@
 use clap::Parser;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use warppool_engine::cli::arguments::{Cli, Command, ConfigCommand, TlsCommand};
-use warppool_engine::cli::{check_config, config_default, exit_code, self_signed};
+use warppool_engine::cli::arguments::{Cli, Command, ConfigCommand, KeysCommand, TlsCommand};
+use warppool_engine::cli::{check_config, config_default, exit_code, self_signed, sv2_key};
 use warppool_engine::{control, demo, doctor, run, verify};
 
 fn main() -> ExitCode {
@@ -21,6 +21,9 @@ fn main() -> ExitCode {
         Command::Message(arguments) => finish(control::message(&arguments, &mut io::stdout(), &mut io::stderr())),
         Command::Tls { command: TlsCommand::SelfSigned(arguments) } => {
             finish(self_signed(&arguments, &mut io::stdout(), &mut io::stderr()))
+        }
+        Command::Keys { command: KeysCommand::Sv2(arguments) } => {
+            finish(sv2_key(&arguments, &mut io::stdout(), &mut io::stderr()))
         }
         Command::Config { command: ConfigCommand::Default } => {
             finish(io::stdout().write_all(config_default().as_bytes()).map(|()| exit_code::DONE))

@@ -1,5 +1,6 @@
 //! `warppool run`: the pool of a configuration, until it is told to stop.
 
+use crate::authority::{self, Origin};
 use crate::certificate::{Certificate, Files, Watch};
 use crate::cli::arguments::Run;
 use crate::cli::exit_code;
@@ -12,6 +13,7 @@ use warppool_admin::AdminOptions;
 use warppool_io::node::{Endpoint, LevelHasher, NodeOptions, Secret};
 use warppool_io::store::StoreOptions;
 use warppool_net::sockets::ListenOptions;
+use warppool_net::transport::noise::AuthorityKey;
 use warppool_systems::hash::Hashing;
 use warppool_systems::sha256d::{Backend, Calibration};
 
@@ -68,7 +70,12 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
         .start_handler(pin_to(config.tuning.rayon_cores.clone()))
         .build_global()?;
     let hashing = hashing(config.tuning.sha256d_backend);
-    let pool = Pool::start(options(loaded, &caps, hashing))?;
+    let (authority, origin) = authority::load_or_make(config, &loaded.secrets)?;
+    if let Origin::Made(path) = &origin {
+        tracing::info!("a key for Stratum V2 was made, {}: keep a copy of it in a safe place", path.display());
+    }
+    let public_key = authority.public();
+    let pool = Pool::start(PoolOptions { authority: Some(authority), ..options(loaded, &caps, hashing) })?;
     // Before anybody is told that the pool is there, so that a signal from then on is heeded.
     let (stop, reloading, replacing) = (pool.stop_handle(), pool.stop_handle(), pool.stop_handle());
     let watch = Watch::start(followed(loaded), move |certificate| replacing.replace_certificate(certificate))?;
@@ -80,6 +87,9 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
     }
     for address in pool.miner_tls_addresses() {
         tracing::info!("miners connect over TLS to stratum+ssl://{address}");
+    }
+    for address in pool.miner_sv2_addresses().into_iter().chain(pool.miner_addresses()) {
+        tracing::info!("miners connect over Stratum V2 to stratum2+tcp://{address}/{public_key}");
     }
     if let Some(certificate) = &loaded.certificate {
         tracing::info!(
@@ -122,7 +132,12 @@ fn reload(current: &mut Config, sources: &Sources, stop: &Stop, watch: &Watch) {
                 tracing::warn!("these keys need a restart: {}", list(&changed.needs_restart));
             }
             watch.follow(followed(&loaded));
-            stop.reload(Reload { settings: loaded.config.settings(), certificate: loaded.certificate });
+            stop.reload(Reload {
+                settings: loaded.config.settings(),
+                authority: reloaded_authority(&loaded),
+                noise_connections_max: loaded.config.stratum.sv2_max_connections,
+                certificate: loaded.certificate,
+            });
             *current = loaded.config;
         }
         Err(problems) => {
@@ -130,6 +145,12 @@ fn reload(current: &mut Config, sources: &Sources, stop: &Stop, watch: &Watch) {
             problems.0.iter().for_each(|problem| tracing::error!("{problem}"));
         }
     }
+}
+
+/// The key of Stratum V2, read again. One that cannot be used changes nothing.
+fn reloaded_authority(loaded: &Loaded) -> Option<AuthorityKey> {
+    let outcome = authority::load_or_make(&loaded.config, &loaded.secrets);
+    outcome.map(|(key, _)| key).inspect_err(|error| tracing::error!("{error}; the present key stays")).ok()
 }
 
 /// The certificate and where it came from.
@@ -149,11 +170,14 @@ fn options(loaded: &Loaded, caps: &Caps, hashing: Hashing) -> PoolOptions {
         listen: ListenOptions {
             addresses: vec![config.server.pool_listen.to_string()],
             tls_addresses: config.stratum.stratum_tls_listen.iter().map(Listen::to_string).collect(),
+            noise_addresses: config.stratum.sv2_listen.iter().map(Listen::to_string).collect(),
+            noise_connections_max: config.stratum.sv2_max_connections,
             proxies: config.stratum.proxy_protocol_from.clone(),
             connections_max: caps.connections_max,
             backlog: LISTEN_BACKLOG,
         },
         certificate: certificate.clone(),
+        authority: None,
         node: NodeOptions {
             network: config.node.network,
             nodes: config.node.endpoints().map(|node| endpoint(node, secrets)).collect(),

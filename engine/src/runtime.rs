@@ -34,6 +34,7 @@ use warppool_io::failpoint;
 use warppool_io::node::{self, NodeHandle, NodeOptions};
 use warppool_io::store::{self, Store, StoreOptions};
 use warppool_net::sockets::{Dashboard, ListenOptions, Sockets};
+use warppool_net::transport::noise::{AuthorityKey, AuthorityPublicKey};
 use warppool_systems::hash::Hashing;
 
 pub use stop::{Reload, Signals, Stop};
@@ -53,6 +54,8 @@ pub struct PoolOptions {
     pub listen: ListenOptions,
     /// What TLS is served by.
     pub certificate: Option<Certificate>,
+    /// In whose name miners of Stratum V2 are answered; without one they are not served.
+    pub authority: Option<AuthorityKey>,
     /// The nodes.
     pub node: NodeOptions,
     /// The store.
@@ -98,6 +101,7 @@ pub struct Pool {
     measures: Measures,
     refused: Refused,
     certificate: Option<Certificate>,
+    authority: Option<AuthorityPublicKey>,
     clock: Clock,
     stop: Stop,
     /// Who waits to know how many miners this tick's messages were sent to.
@@ -115,6 +119,8 @@ impl Pool {
         let clock = Clock::start();
         let mut sockets = Sockets::bind(&options.listen)?;
         sockets.set_tls(options.certificate.as_ref().map(Certificate::config));
+        let authority = options.authority.as_ref().map(AuthorityKey::public);
+        sockets.set_authority(options.authority);
         let public_url = Some(options.admin.public_url.clone()).filter(|url| !url.is_empty());
         sockets.set_rate_limits(options.settings.rate_limits);
         let (store, mut restored) = store::open(options.store)?;
@@ -152,6 +158,7 @@ impl Pool {
             measures,
             refused: Refused::default(),
             certificate: options.certificate,
+            authority,
             clock,
             stop,
             message_senders: Vec::new(),
@@ -168,6 +175,11 @@ impl Pool {
     /// Where miners are served over TLS alone.
     pub fn miner_tls_addresses(&self) -> Vec<SocketAddr> {
         self.sockets.tls_addresses()
+    }
+
+    /// Where miners are served over Stratum V2 alone.
+    pub fn miner_sv2_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.noise_addresses()
     }
 
     /// Where HTTP is served.
@@ -219,8 +231,13 @@ impl Pool {
         if let Some(certificate) = self.stop.take_certificate() {
             self.serve_by(Some(certificate));
         }
-        if let Some(Reload { settings, certificate }) = self.stop.take_reload() {
+        if let Some(Reload { settings, certificate, authority, noise_connections_max }) = self.stop.take_reload() {
             self.serve_by(certificate);
+            if let Some(authority) = authority {
+                self.authority = Some(authority.public());
+                self.sockets.set_authority(Some(authority));
+            }
+            self.sockets.set_noise_connections_max(noise_connections_max);
             self.sockets.set_connections_max(settings.connections_max);
             self.sockets.set_rate_limits(settings.rate_limits);
             inbox.commands.push(Command::Reload(Box::new(settings)));
@@ -306,13 +323,18 @@ impl Pool {
         self.publisher.publish(snapshot);
     }
 
-    /// Where miners are served: plain text as the bare address, TLS with its scheme.
+    /// Where miners are served: plain text as the bare address, TLS with its scheme, Stratum V2 with scheme and key.
     fn listeners(&self) -> Vec<String> {
         let common = self.sockets.local_addresses();
         let over_tls = if self.certificate.is_some() { common.as_slice() } else { &[] };
         let own = self.sockets.tls_addresses();
         let over_tls = over_tls.iter().chain(&own).map(|address| format!("stratum+ssl://{address}"));
-        common.iter().map(SocketAddr::to_string).chain(over_tls).collect()
+        let mut listeners: Vec<String> = common.iter().map(SocketAddr::to_string).chain(over_tls).collect();
+        if let Some(key) = self.authority {
+            let own = self.sockets.noise_addresses();
+            listeners.extend(own.iter().chain(&common).map(|address| format!("stratum2+tcp://{address}/{key}")));
+        }
+        listeners
     }
 
     /// The last tick closed every connection. What is left to write is written, after the ports are free again.

@@ -305,6 +305,7 @@ fn runtime() -> RuntimeSnapshot {
         sockets: SocketsSnapshot {
             tls_connections: 1,
             handshakes_resumed: 5,
+            noise_abandoned: 6,
             refused: vec![("http", 2)],
             ..SocketsSnapshot::default()
         },

@@ -8,7 +8,7 @@ use warppool_components::limits::WORKER_METRICS_MAX;
 use warppool_components::snapshot::Snapshot;
 
 /// Names of the handbook and ours, with their types.
-const EXPECTED: [(&str, &str); 36] = [
+const EXPECTED: [(&str, &str); 37] = [
     ("warppool_blocks_found_total", "counter"),
     ("warppool_shares_accepted_total", "counter"),
     ("warppool_shares_rejected_total", "counter"),
@@ -44,6 +44,7 @@ const EXPECTED: [(&str, &str); 36] = [
     ("warppool_admin_messages_dropped_total", "counter"),
     ("warppool_workers_by_presence", "gauge"),
     ("warppool_tls_handshakes_total", "counter"),
+    ("warppool_noise_handshakes_total", "counter"),
     ("warppool_tls_certificate_expires_at_seconds", "gauge"),
 ];
 
@@ -127,6 +128,7 @@ fn the_exposition_has_every_name_with_its_type() {
         ("warppool_active_connections{protocol=\"v1\"}", 3.0),
         ("warppool_active_connections{protocol=\"v1_tls\"}", 1.0),
         ("warppool_tls_handshakes_total{result=\"resumed\"}", 5.0),
+        ("warppool_noise_handshakes_total{result=\"abandoned\"}", 6.0),
         ("warppool_connections_refused_total{reason=\"http\"}", 2.0),
         ("warppool_active_connections{protocol=\"v2\"}", 0.0),
         ("warppool_hashes_per_second{window=\"1h\"}", 3.2e12),

@@ -42,6 +42,12 @@ pub enum Command {
         #[command(subcommand)]
         command: TlsCommand,
     },
+    /// Commands about the pool's keys.
+    Keys {
+        /// Which one.
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Commands about the configuration.
     Config {
         /// Which one.
@@ -62,6 +68,37 @@ pub enum ConfigCommand {
 pub enum TlsCommand {
     /// Make a certificate for a network of your own, which nobody else has certified, and its key.
     SelfSigned(SelfSigned),
+}
+
+/// A command of `warppool keys`.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum KeysCommand {
+    /// Show the public key and the addresses that miners of Stratum V2 are to be given; make the key if there is none.
+    Sv2(Sv2Key),
+}
+
+/// Arguments of `warppool keys sv2`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct Sv2Key {
+    /// The configuration of the pool; without it, the one in $XDG_CONFIG_HOME/warppool or /etc/warppool.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The file of secrets; without it, secrets.toml beside the configuration file, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub secrets: Option<PathBuf>,
+    /// Override a key of the configuration, as the pool was started with; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// A name or an address by which miners reach the pool. Without it, the addresses of this machine.
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+}
+
+impl Sv2Key {
+    /// The sources of the configuration.
+    pub fn sources(&self) -> Sources {
+        Sources::of_process(Some(config_or_default(self.config.as_ref())), self.secrets.clone(), self.set.clone())
+    }
 }
 
 /// Arguments of `warppool tls self-signed`.
@@ -269,6 +306,10 @@ mod tests {
         let Ok(Command::Demo(demo)) = parse("warppool demo") else { panic!("demo") };
         assert_eq!((demo.blocks_until_exit(), demo.timeout, demo.miners), (None, 60, 4));
         assert!(matches!(parse("warppool check-config"), Ok(Command::CheckConfig(CheckConfig { file: None, .. }))));
+        let Ok(Command::Keys { command: KeysCommand::Sv2(key) }) = parse("warppool keys sv2 --host pool.lan") else {
+            panic!("keys")
+        };
+        assert_eq!(key.host.as_deref(), Some("pool.lan"));
         assert!(matches!(parse("warppool config default"), Ok(Command::Config { command: ConfigCommand::Default })));
     }
 

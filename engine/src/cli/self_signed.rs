@@ -3,6 +3,7 @@
 
 use super::arguments::SelfSigned;
 use super::exit_code::{DONE, FAILED};
+use super::machine;
 use crate::certificate::{civil_from_unix, day};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
@@ -12,7 +13,6 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use sysinfo::{Networks, System};
 
 /// Names of the files.
 const CERTIFICATE_NAME: &str = "tls-cert.pem";
@@ -113,16 +113,9 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// The host's name, `localhost`, and every address but those that change with the link.
 fn names_of_this_machine() -> Vec<String> {
-    let networks = Networks::new_with_refreshed_list().ok();
-    let networks = networks.iter().flat_map(|networks| networks.values());
-    let addresses = networks.flat_map(|network| network.ip_networks()).map(|network| network.addr);
-    let is_lasting = |address: &std::net::IpAddr| match address {
-        std::net::IpAddr::V4(address) => !address.is_link_local(),
-        std::net::IpAddr::V6(address) => !address.is_unicast_link_local(),
-    };
-    let mut names: Vec<String> = System::host_name().into_iter().chain(["localhost".to_owned()]).collect();
+    let mut names: Vec<String> = machine::host_name().into_iter().chain(["localhost".to_owned()]).collect();
     names.extend(["127.0.0.1".to_owned(), "::1".to_owned()]);
-    names.extend(addresses.filter(is_lasting).map(|address| address.to_string()));
+    names.extend(machine::lasting_addresses().iter().map(ToString::to_string));
     let mut known = std::collections::HashSet::new();
     names.retain(|name| !name.is_empty() && known.insert(name.clone()));
     names.truncate(NAMES_MAX);

@@ -52,13 +52,7 @@ pub fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// Keys that are read and checked, and change nothing yet. Whoever sets one is told so.
-pub const NOT_IN_EFFECT: [&str; 5] = [
-    "server.status_tls_listen",
-    "server.cookie_secure",
-    "stratum.safe_mode",
-    "stratum.sv2_listen",
-    "stratum.sv2_max_connections",
-];
+pub const NOT_IN_EFFECT: [&str; 3] = ["server.status_tls_listen", "server.cookie_secure", "stratum.safe_mode"];
 
 /// Sections in the order of the file, with what they are about.
 pub const SECTIONS: [(&str, &str); 18] = [
@@ -69,7 +63,7 @@ pub const SECTIONS: [(&str, &str); 18] = [
     ("mining.electricity", "Tariffs, for the cost of a share; not used yet."),
     ("node", "Bitcoin Core, 27 or newer. User and password belong in secrets.toml."),
     ("server", "Listeners. \":PORT\" means every address of the machine, IPv6 too."),
-    ("stratum", "Further ways for miners to connect; safe_mode and Stratum V2 are not in effect yet."),
+    ("stratum", "Further ways for miners to connect; safe_mode is not in effect yet."),
     ("tuning", "Bounds and placement on the machine."),
     ("profile", "The class of machine, which sets connection cap, threads, retention and snapshot rate."),
     ("vardiff", "How difficulty follows the hash rate of a miner."),
@@ -139,7 +133,7 @@ pub static KEYS: &[Key] = keys! {
         "When no node answers for so long, close miners so that their own fail-over works, 1 to 86400.";
 
     "server.pool_listen", Value("\":3333\""), Restart, server.pool_listen,
-        "The one port for miners: Stratum V1 in plain text and, with a certificate, over TLS; a browser is sent to the dashboard.";
+        "The one port for miners: Stratum V1 in plain text and, with a certificate, over TLS; Stratum V2; a browser is sent to the dashboard.";
     "server.status_listen", Value("\":18334\""), Restart, server.status_listen, "Dashboard, API and metrics.";
     "server.status_tls_listen", Value("\"\""), Restart, server.status_tls_listen, "The same over TLS. Empty: off.";
     "server.status_public_url", Value("\"\""), Restart, server.status_public_url,
@@ -161,9 +155,10 @@ pub static KEYS: &[Key] = keys! {
     "stratum.stratum_password", Value("\"\""), Restart, stratum.stratum_password,
         "Password that every miner must give. Empty: none.";
     "stratum.safe_mode", Value("true"), Restart, stratum.safe_mode, "Refuse unusual version bits and ntime drift.";
-    "stratum.sv2_listen", Value("\"\""), Restart, stratum.sv2_listen, "Stratum V2. Empty: off.";
-    "stratum.sv2_max_connections", Value("1024"), Restart, stratum.sv2_max_connections,
-        "Most connections of Stratum V2, 1 to 1000000.";
+    "stratum.sv2_listen", Value("\"\""), Restart, stratum.sv2_listen,
+        "A port for Stratum V2 alone, beside server.pool_listen, which serves it too. Empty: off.";
+    "stratum.sv2_max_connections", Value("1024"), Live, stratum.sv2_max_connections,
+        "Most connections of Stratum V2, 1 to 1000000; they also count as connections of miners.";
     "stratum.proxy_protocol_from", Value("[]"), Restart, stratum.proxy_protocol_from,
         "Addresses or ranges whose connections may begin with a PROXY v1 or v2 header, which is then believed, such as [\"10.0.0.0/8\"].";
 

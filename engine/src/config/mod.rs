@@ -27,6 +27,7 @@ mod tests;
 pub use document::ENVIRONMENT_PREFIX;
 pub use problem::{Origin, Problem, Problems};
 pub use reload::{Changes, changes};
+pub(crate) use secrets::read_private;
 pub use secrets::{Secret, Secrets};
 pub use syntax::{AddressRange, Listen};
 pub use types::{

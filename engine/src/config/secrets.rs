@@ -124,7 +124,7 @@ pub(super) fn load(path: &Path, must_exist: bool, problems: &mut Vec<Problem>) -
 }
 
 /// The file's text when nobody but its owner can read it; `None` when there is no file.
-fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
+pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -403,7 +403,8 @@ fn whoever_sets_what_is_not_in_effect_yet_is_told_so() {
         warnings.map(|warning| warning.key).collect()
     };
     assert_eq!(told(""), Vec::<String>::new());
-    assert_eq!(told("[stratum]\nsv2_listen = \":3336\"\n"), ["stratum.sv2_listen"]);
+    assert_eq!(told("[server]\ncookie_secure = true\n"), ["server.cookie_secure"]);
+    assert_eq!(told("[stratum]\nsv2_listen = \":3336\"\nsv2_max_connections = 7\n"), Vec::<String>::new());
     assert_eq!(told("[ratelimit]\nconnect_burst = 7\nidle_evict_secs = 30\n"), Vec::<String>::new());
     for name in keys::NOT_IN_EFFECT {
         assert!(keys::find(name).is_some(), "{name} is no key");

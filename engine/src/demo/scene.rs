@@ -21,6 +21,7 @@ use warppool_io::node::{Endpoint, LevelHasher, NodeOptions};
 use warppool_io::store::StoreOptions;
 use warppool_loadgen::miner::{Device, MinerOptions, MinerStats, SimMiner};
 use warppool_net::sockets::ListenOptions;
+use warppool_net::transport::noise::AuthorityKey;
 use warppool_simnode::{SimNode, SimNodeOptions};
 use warppool_systems::hash::Hashing;
 
@@ -121,10 +122,12 @@ fn options(arguments: &Demo, node: &SimNode, directory: &std::path::Path) -> Poo
         listen: ListenOptions {
             addresses: vec![arguments.listen.to_string()],
             connections_max: 1024,
+            noise_connections_max: 1024,
             backlog: LISTEN_BACKLOG,
             ..ListenOptions::default()
         },
         certificate: None,
+        authority: Some(AuthorityKey::generate()),
         node: NodeOptions {
             network: Network::Regtest,
             nodes: vec![Endpoint {

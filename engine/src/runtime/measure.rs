@@ -89,6 +89,10 @@ pub(super) fn sockets(sockets: &Sockets, certificate: Option<&Certificate>) -> S
         handshakes_full: counters.handshakes_full,
         handshakes_resumed: counters.handshakes_resumed,
         handshakes_failed: counters.handshakes_failed,
+        noise_connections: u32::try_from(sockets.noise_connections()).unwrap_or(u32::MAX),
+        noise_handshakes: counters.noise_handshakes,
+        noise_abandoned: counters.noise_abandoned,
+        noise_failed: counters.noise_failed,
         refused: refused.collect(),
         certificate_expires_at: certificate.map(Certificate::expires_at),
     }

@@ -32,11 +32,26 @@ impl Refused {
             .map(|(count, advice)| format!("connections closed: {count}; what came there {advice}"))
             .collect();
         let is_due = self.told_at.is_none_or(|at| now.since(at) >= INTERVAL);
-        if (over_cap + over_rate + over_address_cap + failed == 0 && told.is_empty()) || !is_due {
+        let abandoned = counters.noise_abandoned.saturating_sub(self.told.noise_abandoned);
+        let unsealed = counters.noise_failed.saturating_sub(self.told.noise_failed);
+        if (abandoned + unsealed + over_cap + over_rate + over_address_cap + failed == 0 && told.is_empty()) || !is_due
+        {
             return Vec::new();
         }
         (self.told, self.told_at) = (counters, Some(now));
         let mut sentences = told;
+        if abandoned > 0 {
+            sentences.push(format!(
+                "Stratum V2 clients that left when they saw who answers: {abandoned}; mostly the key in their address is not this \
+                 pool's (`warppool keys sv2` shows it), or their clock is wrong by more than an hour"
+            ));
+        }
+        if unsealed > 0 {
+            sentences.push(format!(
+                "Stratum V2 connections closed: {unsealed}; what came there was not encrypted by the keys of the handshake, or a \
+                 frame was too long"
+            ));
+        }
         if over_cap > 0 {
             sentences.push(format!(
                 "connections turned away: {over_cap}; at most {connections_max} are served at a time (tuning.max_connections)"
@@ -80,6 +95,9 @@ mod tests {
         assert_eq!(look(200, 501, 4), Vec::<String>::new());
         let counters = SocketCounters { over_rate: 7, over_address_cap: 8, ..SocketCounters::default() };
         let told = Refused::default().look(counters, 3, Instant(1));
+        let keys = SocketCounters { noise_abandoned: 5, noise_failed: 6, ..SocketCounters::default() };
+        let keys = Refused::default().look(keys, 3, Instant(1));
+        assert!(keys[0].contains(": 5; mostly the key") && keys[1].contains(": 6; what came"), "{keys:?}");
         assert!(told[0].contains(": 7; their addresses connect") && told[1].contains(": 8; their"), "{told:?}");
     }
 

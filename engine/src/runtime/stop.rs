@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use warppool_components::inbox::MinerMessage;
 use warppool_components::limits::CONTROL_REQUESTS_QUEUED_MAX;
 use warppool_components::settings::Settings;
+use warppool_net::transport::noise::AuthorityKey;
 
 /// New settings for a running pool.
 #[derive(Clone, Debug)]
@@ -19,6 +20,10 @@ pub struct Reload {
     pub settings: Settings,
     /// What TLS connections from now on are served by, if anything.
     pub certificate: Option<Certificate>,
+    /// In whose name handshakes of Stratum V2 are answered from now on; `None` changes nothing.
+    pub authority: Option<AuthorityKey>,
+    /// Most connections of Stratum V2.
+    pub noise_connections_max: usize,
 }
 
 /// A message for miners, and who wants to know how many were sent it.

@@ -58,9 +58,9 @@ fn plain_miners_tls_miners_and_browsers_share_a_port() {
     until("all are counted", || (pool.metric("warppool_tls_handshakes_total{result=\"full\"}") == 4.0).then_some(()));
     assert!(pool.metric("warppool_tls_certificate_expires_at_seconds") > 1.7e9);
 
-    let overview = pool.json_when("/api/overview", |page| page["listeners"].as_array().unwrap().len() == 3);
+    let overview = pool.json_when("/api/overview", |page| page["listeners"].as_array().unwrap().len() == 4);
     let protocols: Vec<_> = overview["listeners"].as_array().unwrap().iter().map(|one| &one["protocol"]).collect();
-    assert_eq!(protocols, ["v1", "v1_tls", "v1_tls"], "{overview}");
+    assert_eq!(protocols, ["v1", "v1_tls", "v1_tls", "v2"], "{overview}");
 
     let mut browser = TcpStream::connect(pool.miners).unwrap();
     browser.write_all(b"GET / HTTP/1.1\r\nHost: pool.lan\r\n\r\n").unwrap();

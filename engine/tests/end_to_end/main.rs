@@ -22,6 +22,7 @@ mod node_trouble;
 mod refusals;
 mod reload;
 mod restart;
+mod stratum_v2;
 mod sums;
 mod surroundings;
 mod tips;

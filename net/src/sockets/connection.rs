@@ -1,10 +1,12 @@
 //! One connection: its socket, the start of a line, and what it was not able to take.
 
+mod frames;
 mod sealed;
 
 use super::send::NO_WRITE;
 use crate::admission::PeerNetwork;
 use crate::transport::lines::{LineTooLong, Lines};
+use crate::transport::noise::NoiseSession;
 use crate::transport::plain::{Piece, SendQueue};
 use crate::transport::tls::{Scratch, TlsServer};
 use mio::net::TcpStream;
@@ -57,7 +59,11 @@ pub(super) enum Stage {
     Http,
     /// It speaks TLS; the handshake is not over.
     Handshake,
-    /// Its lines are taken.
+    /// It speaks Stratum V2; its key is not there as a whole.
+    NoiseKey,
+    /// Its key is there and waits for an answer.
+    NoiseHandshake,
+    /// Its lines or frames are taken.
     Served,
 }
 
@@ -68,6 +74,17 @@ pub(super) enum Door {
     Any,
     /// TLS alone.
     Tls,
+    /// Stratum V2 alone.
+    Noise,
+}
+
+/// What stands between a socket and its messages.
+#[derive(Debug)]
+enum Cover {
+    /// Lines of Stratum V1 within TLS.
+    Tls(Box<TlsServer>),
+    /// Frames of Stratum V2.
+    Noise(NoiseSession),
 }
 
 #[derive(Debug)]
@@ -79,8 +96,8 @@ pub(super) struct Connection {
     is_admitted: bool,
     lines: Lines,
     queue: SendQueue,
-    /// What stands between socket and lines; most connections have none.
-    tls: Option<Box<TlsServer>>,
+    /// What encrypts it; a connection in plain text has none, and pays with a pointer alone for those that have.
+    cover: Option<Box<Cover>>,
     pub(super) stage: Stage,
     pub(super) door: Door,
     /// First and last write of the outbox at hand that is for this connection.
@@ -104,7 +121,7 @@ impl Connection {
             is_admitted: false,
             lines: Lines::default(),
             queue: SendQueue::default(),
-            tls: None,
+            cover: None,
             stage: Stage::Undecided,
             door,
             first_write: NO_WRITE,
@@ -179,7 +196,7 @@ impl Connection {
         self.given_up.is_some()
     }
 
-    /// Hands complete lines to `deliver` until the socket is empty or the quota used up.
+    /// Hands complete lines or frames to `deliver` until the socket is empty or the quota used up.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -193,11 +210,14 @@ impl Connection {
         if self.is_unheard {
             return Progress::Drained;
         }
-        let progress = match self.tls.take() {
+        let progress = match self.cover.take() {
             None => self.read_lines(buffer, quota, deliver).unwrap_or(Progress::Ended(CloseReason::LineTooLong)),
-            Some(mut tls) => {
-                let progress = self.read_sealed(&mut tls, buffer, scratch, quota, deliver);
-                self.tls = Some(tls);
+            Some(mut cover) => {
+                let progress = match &mut *cover {
+                    Cover::Tls(tls) => self.read_sealed(tls, buffer, scratch, quota, deliver),
+                    Cover::Noise(session) => self.read_frames(session, buffer, quota, deliver),
+                };
+                self.cover = Some(cover);
                 progress.unwrap_or_else(Progress::Ended)
             }
         };
@@ -245,7 +265,11 @@ impl Connection {
         pieces: impl Iterator<Item = Piece<'a>>,
         scratch: &mut Scratch,
     ) -> io::Result<Written> {
-        if self.tls.is_some() { self.write_sealed(pieces, scratch) } else { self.write_plain(pieces) }
+        match self.cover.as_deref() {
+            None => self.write_plain(pieces),
+            Some(Cover::Tls(_)) => self.write_sealed(pieces, scratch),
+            Some(Cover::Noise(_)) => self.write_frames(pieces, scratch),
+        }
     }
 
     fn write_plain<'a>(&mut self, mut pieces: impl Iterator<Item = Piece<'a>>) -> io::Result<Written> {

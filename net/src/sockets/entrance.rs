@@ -1,17 +1,20 @@
 //! The way in: from an accepted socket to a connection whose address and protocol are known.
 //!
 //! Until then nothing is taken from the socket but PROXY headers: first bytes are looked at where they are, so that a
-//! connection that has said little, or a TLS handshake that must wait, costs no memory here. A connection from an address
-//! that may speak for another is held back until it has said for whom; the engine does not know of it before.
+//! connection that has said little, or a handshake that must wait, costs no memory here. A connection from an address
+//! that may speak for another is held back until it has said for whom; the engine does not know of it before. Nor does it know
+//! of one that has not said what it speaks, for [`FIRST_BYTES_SECONDS_MAX`](warppool_components::limits::FIRST_BYTES_SECONDS_MAX):
+//! then it is a slow miner of Stratum V1, whom the engine waits for as long as it waits for all.
 //!
-//! TLS handshakes are the one expensive thing that a stranger can ask for. At most
-//! [`TLS_HANDSHAKE_STEPS_PER_TICK_MAX`] are carried a step further in one tick, first come, first served, while every line of
+//! Handshakes are the one expensive thing that a stranger can ask for. At most
+//! [`HANDSHAKE_STEPS_PER_TICK_MAX`] are carried a step further in one tick, first come, first served, while every line of
 //! every plain connection is taken as before.
 
 use super::connection::{Connection, Door, Quota, Stage};
 use super::refusal::Refusal;
 use super::{SocketCounters, Sockets};
 use crate::admission::PeerNetwork;
+use crate::transport::noise::ACT_1_BYTES;
 use crate::transport::sniff::{SNIFF_BYTES_MAX, Sniff, sniff};
 use crate::transport::tls::TlsServer;
 use crate::transport::{http_hint, proxy};
@@ -20,9 +23,11 @@ use std::time::{Duration, Instant};
 use warppool_components::connection::{CloseReason, ConnectionKey, Protocol};
 use warppool_components::inbox::{Closed, Inbox, Opened};
 use warppool_components::limits::{
-    HTTP_HINT_HEAD_BYTES_MAX, LINES_PER_CONNECTION_PER_TICK_MAX, LINES_PER_TICK_MAX, PROXY_HEADER_BYTES_MAX,
-    PROXY_HEADER_SECONDS_MAX, TLS_HANDSHAKE_STEPS_PER_TICK_MAX,
+    HANDSHAKE_STEPS_PER_TICK_MAX, HTTP_HINT_HEAD_BYTES_MAX, LINES_PER_CONNECTION_PER_TICK_MAX, LINES_PER_TICK_MAX,
+    PROXY_HEADER_BYTES_MAX, PROXY_HEADER_SECONDS_MAX,
 };
+
+const _: () = assert!(ACT_1_BYTES <= SNIFF_BYTES_MAX, "a whole key is seen before it is taken");
 
 /// How long a proxy may take for its header.
 const PROXY_HEADER_TIME: Duration = Duration::from_secs(PROXY_HEADER_SECONDS_MAX);
@@ -46,10 +51,30 @@ enum Step {
 impl Sockets {
     /// The one place where a connection with its final address comes to exist: at once for most, behind the PROXY header
     /// for those that a proxy speaks for. Both were admitted by that address before.
-    pub(super) fn welcome(&mut self, key: ConnectionKey, peer: IpAddr, inbox: &mut Inbox) {
+    pub(super) fn welcome(&mut self, key: ConnectionKey, peer: IpAddr) {
         // A miner on an IPv4 network that reached the dual-stack socket is known by its IPv4 address.
-        let peer = peer.to_canonical();
-        inbox.opened.push(Opened { connection: key, peer, protocol: Protocol::StratumV1 });
+        self.newcomers.insert(key, peer.to_canonical());
+    }
+
+    /// The one place where the engine learns of a connection.
+    pub(super) fn announce(&mut self, key: ConnectionKey, protocol: Protocol, inbox: &mut Inbox) {
+        if let Some(newcomer) = self.newcomers.remove(key) {
+            inbox.opened.push(Opened { connection: key, peer: newcomer.peer, protocol });
+        }
+    }
+
+    /// Those that have not said what they speak are told of; those that have begun a key and not finished it are closed.
+    pub(super) fn expire_newcomers(&mut self, inbox: &mut Inbox) {
+        while let Some(key) = self.newcomers.next_overdue() {
+            match self.table.get_mut(key).map(|connection| (connection.stage, connection.door)) {
+                Some((Stage::NoiseKey, _) | (Stage::Undecided, Door::Noise)) => {
+                    self.refuse(key, Refusal::NoiseLate, inbox);
+                }
+                // Its answer is on the way.
+                Some((Stage::NoiseHandshake, _)) => {}
+                _ => self.announce(key, Protocol::StratumV1, inbox),
+            }
+        }
     }
 
     /// Whether a connection from `peer` may say for whom it speaks.
@@ -90,14 +115,22 @@ impl Sockets {
             if connection.is_given_up() {
                 // It is read once more for its end, whatever it was about to say.
                 connection.stage = Stage::Served;
+                self.announce(key, Protocol::StratumV1, inbox);
                 return true;
             }
-            if connection.stage == Stage::Handshake {
+            if matches!(connection.stage, Stage::Handshake | Stage::NoiseHandshake) {
                 connection.mark_ready(key, &mut self.handshakes);
                 return false;
             }
             match look(connection, &mut self.read_buffer, &self.dashboard) {
-                Step::Next(stage) => connection.stage = stage,
+                Step::Next(Stage::NoiseKey) if self.newcomers.get(key).is_none() => {
+                    self.refuse(key, Refusal::NoiseLate, inbox);
+                }
+                Step::Next(stage @ (Stage::NoiseKey | Stage::NoiseHandshake)) => connection.stage = stage,
+                Step::Next(stage) => {
+                    connection.stage = stage;
+                    self.announce(key, Protocol::StratumV1, inbox);
+                }
                 Step::From(source, length) => self.hear_proxy(key, source, length, inbox),
                 Step::Wait => return false,
                 Step::Leave(reason) => self.leave(key, reason, inbox),
@@ -134,16 +167,20 @@ impl Sockets {
             connection.admit(network);
             connection.stage = Stage::Undecided;
         }
-        self.welcome(key, peer, inbox);
+        self.welcome(key, peer);
     }
 
     /// Carries some handshakes a step further.
     pub(super) fn shake_hands(&mut self, inbox: &mut Inbox) {
-        let mut steps_left = TLS_HANDSHAKE_STEPS_PER_TICK_MAX;
+        let mut steps_left = HANDSHAKE_STEPS_PER_TICK_MAX;
         while steps_left > 0 && inbox.lines.len() < LINES_PER_TICK_MAX {
             let Some(key) = self.handshakes.pop_front() else { return };
             let Some(connection) = self.table.get_mut(key) else { continue };
             steps_left -= 1;
+            if connection.stage == Stage::NoiseHandshake {
+                self.answer_key(key, inbox);
+                continue;
+            }
             if connection.tls().is_none() {
                 let tls = self.tls_config.clone().map(TlsServer::new);
                 let Some(Ok(tls)) = tls else {
@@ -170,18 +207,22 @@ impl Sockets {
     }
 
     /// Closes a connection that is not served, and counts it.
-    fn refuse(&mut self, key: ConnectionKey, refusal: Refusal, inbox: &mut Inbox) {
+    pub(super) fn refuse(&mut self, key: ConnectionKey, refusal: Refusal, inbox: &mut Inbox) {
         self.counters.refused[refusal as usize] += 1;
         self.leave(key, refusal.close_reason(), inbox);
     }
 
     /// Ends a connection from our side or because it ended; the engine learns of it, if it knew it.
     pub(super) fn leave(&mut self, key: ConnectionKey, reason: CloseReason, inbox: &mut Inbox) {
+        let is_newcomer = self.newcomers.get(key).is_some();
         let Some(connection) = self.free(key) else { return };
-        if connection.stage != Stage::Held {
+        if connection.stage != Stage::Held && !is_newcomer {
             inbox.closed.push(Closed { connection: key, reason });
         }
         count_failed_handshake(&mut self.counters, &connection, reason);
+        if let Some(session) = connection.noise() {
+            self.count_noise_end(session, reason);
+        }
         let is_gone = matches!(reason, CloseReason::Peer | CloseReason::SocketError | CloseReason::SlowReader);
         if !is_gone {
             connection.hang_up(&mut self.read_buffer);
@@ -195,7 +236,8 @@ fn count_failed_handshake(counters: &mut SocketCounters, connection: &Connection
     }
 }
 
-/// Looks at the first bytes of a connection that is [`Stage::Held`], [`Stage::Undecided`] or [`Stage::Http`].
+/// Looks at the first bytes of a connection that is [`Stage::Held`], [`Stage::Undecided`], [`Stage::Http`] or
+/// [`Stage::NoiseKey`].
 fn look(connection: &mut Connection, buffer: &mut [u8], dashboard: &http_hint::Dashboard) -> Step {
     let most = match connection.stage {
         Stage::Held => PROXY_HEADER_BYTES_MAX,
@@ -216,6 +258,9 @@ fn look(connection: &mut Connection, buffer: &mut [u8], dashboard: &http_hint::D
                 _ => Step::Leave(CloseReason::Peer),
             }
         }
+        Stage::NoiseKey if seen.len() >= ACT_1_BYTES => Step::Next(Stage::NoiseHandshake),
+        Stage::NoiseKey if connection.ends() => Step::Leave(CloseReason::Peer),
+        Stage::NoiseKey => Step::Wait,
         _ => look_for_protocol(seen, connection.door, connection.ends()),
     }
 }
@@ -239,9 +284,10 @@ fn look_for_protocol(seen: &[u8], door: Door, ends: bool) -> Step {
         (Sniff::NeedMore, _) if !ends => Step::Wait,
         (Sniff::Proxy, _) => Step::Refuse(Refusal::ProxyForeign),
         (Sniff::Http, _) => Step::Next(Stage::Http),
-        (Sniff::Tls, _) => Step::Next(Stage::Handshake),
+        (Sniff::Tls, Door::Any | Door::Tls) => Step::Next(Stage::Handshake),
         (_, Door::Tls) => Step::Refuse(Refusal::NotTls),
-        (Sniff::Noise, _) => Step::Refuse(Refusal::StratumV2),
+        (Sniff::Noise, _) => Step::Next(Stage::NoiseKey),
+        (_, Door::Noise) => Step::Refuse(Refusal::NotNoise),
         // Less than a protocol needs, and an end: a last line, if it is anything.
         (Sniff::StratumV1 | Sniff::NeedMore, _) => Step::Next(Stage::Served),
     }

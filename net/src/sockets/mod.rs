@@ -12,15 +12,18 @@
 //! - A slot that `receive` frees is used again by a later `receive` at the earliest, with a new generation.
 //!
 //! - What it speaks is told from its first bytes ([`transport::sniff`](crate::transport::sniff)); whoever speaks what is not
-//!   served is closed and counted, and no line of it is taken.
+//!   served is closed and counted, and no line of it is taken. The engine learns of a connection when that is known: of one
+//!   that speaks Stratum V2 when its handshake is over, of one that says too little when a few seconds have passed.
 //!
-//! What does not happen here: no line is understood, no miner is answered, no time-out is kept but keepalive and that of
-//! a proxy's header.
+//! What does not happen here: no line or frame is understood, no miner is answered, no time-out is kept but keepalive and those
+//! of a proxy's header and of what decides the protocol.
 
 mod address;
 mod connection;
 mod entrance;
 mod error;
+mod newcomers;
+mod noise;
 mod refusal;
 mod send;
 mod table;
@@ -36,6 +39,8 @@ use connection::{Connection, Door, Progress, Quota, Stage};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
+use newcomers::Newcomers;
+use noise::Noise;
 use rustls::ServerConfig;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -73,10 +78,14 @@ pub struct ListenOptions {
     pub addresses: Vec<String>,
     /// The same for TLS alone.
     pub tls_addresses: Vec<String>,
+    /// The same for Stratum V2 alone.
+    pub noise_addresses: Vec<String>,
     /// Who may say by a PROXY header for whom it speaks.
     pub proxies: Vec<AddressRange>,
     /// Connections beyond are closed as soon as they are accepted.
     pub connections_max: usize,
+    /// Connections of Stratum V2 beyond are not answered.
+    pub noise_connections_max: usize,
     /// Connections that may wait in the kernel to be accepted; the system may cut it.
     pub backlog: u32,
 }
@@ -102,6 +111,12 @@ pub struct SocketCounters {
     pub handshakes_resumed: u64,
     /// TLS handshakes that failed, by what was said: a client that distrusts the certificate, for instance.
     pub handshakes_failed: u64,
+    /// Stratum V2 handshakes that were answered.
+    pub noise_handshakes: u64,
+    /// Clients that left after the answer to their key without a frame: mostly they were given another authority's key.
+    pub noise_abandoned: u64,
+    /// Connections of Stratum V2 that were closed, because what came was not encrypted by their keys, or too long.
+    pub noise_failed: u64,
 }
 
 /// The listeners and all connections.
@@ -114,10 +129,13 @@ pub struct Sockets {
     table: Table,
     /// Connections that may have something to read, each once.
     ready: VecDeque<ConnectionKey>,
-    /// Connections whose TLS handshake has something to read, each once, and none of them in `ready`.
+    /// Connections whose handshake has something to read, each once, and none of them in `ready`.
     handshakes: VecDeque<ConnectionKey>,
     /// Connections that may be a proxy's and have not said so, with the end of their time, in order.
     held: VecDeque<(ConnectionKey, Instant)>,
+    /// Connections that the engine does not know of, but those in `held`.
+    newcomers: Newcomers,
+    noise: Noise,
     proxies: Vec<AddressRange>,
     tls_config: Option<Arc<ServerConfig>>,
     dashboard: Dashboard,
@@ -154,7 +172,12 @@ impl Sockets {
         if options.addresses.is_empty() {
             return Err(NetError::NoAddress);
         }
-        for (addresses, door) in [(&options.addresses, Door::Any), (&options.tls_addresses, Door::Tls)] {
+        let doors = [
+            (&options.addresses, Door::Any),
+            (&options.tls_addresses, Door::Tls),
+            (&options.noise_addresses, Door::Noise),
+        ];
+        for (addresses, door) in doors {
             for listener in address::listen_all(addresses, options.backlog)? {
                 let address = listener.local_addr().map_err(NetError::Poll)?;
                 let mut socket = mio::net::TcpListener::from_std(listener);
@@ -172,6 +195,8 @@ impl Sockets {
             ready: VecDeque::new(),
             handshakes: VecDeque::new(),
             held: VecDeque::new(),
+            newcomers: Newcomers::default(),
+            noise: Noise::new(options.noise_connections_max),
             proxies: options.proxies.clone(),
             tls_config: None,
             dashboard: Dashboard::default(),
@@ -195,6 +220,11 @@ impl Sockets {
     /// The addresses that are listened on for TLS alone.
     pub fn tls_addresses(&self) -> Vec<SocketAddr> {
         self.addresses_of(Door::Tls)
+    }
+
+    /// The addresses that are listened on for Stratum V2 alone.
+    pub fn noise_addresses(&self) -> Vec<SocketAddr> {
+        self.addresses_of(Door::Noise)
     }
 
     fn addresses_of(&self, door: Door) -> Vec<SocketAddr> {
@@ -259,10 +289,11 @@ impl Sockets {
             result => result.map_err(NetError::Poll)?,
         }
         self.note_events();
-        self.accept(inbox);
+        self.accept();
         self.read(inbox);
         self.shake_hands(inbox);
         self.expire_held(inbox);
+        self.expire_newcomers(inbox);
         Ok(())
     }
 
@@ -272,7 +303,7 @@ impl Sockets {
             return Some(Duration::ZERO);
         }
         let accept_again_at = self.accept_again_at.filter(|_| accepting);
-        let until = accept_again_at.into_iter().chain(self.next_held_until()).min();
+        let until = accept_again_at.into_iter().chain(self.next_held_until()).chain(self.newcomers.next_until()).min();
         let pause = until.map(|until| until.saturating_duration_since(Instant::now()));
         timeout.into_iter().chain(pause).min()
     }
@@ -290,7 +321,7 @@ impl Sockets {
         }
     }
 
-    fn accept(&mut self, inbox: &mut Inbox) {
+    fn accept(&mut self) {
         if self.accept_again_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -301,7 +332,7 @@ impl Sockets {
                 left -= 1;
                 let accepted = self.listeners[index].socket.accept();
                 match accepted {
-                    Ok((stream, peer)) => self.open(stream, peer, self.listeners[index].door, inbox),
+                    Ok((stream, peer)) => self.open(stream, peer, self.listeners[index].door),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => self.listeners[index].ready = false,
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(_) => {
@@ -314,7 +345,7 @@ impl Sockets {
         }
     }
 
-    fn open(&mut self, mut stream: TcpStream, peer: SocketAddr, door: Door, inbox: &mut Inbox) {
+    fn open(&mut self, mut stream: TcpStream, peer: SocketAddr, door: Door) {
         if self.table.live() >= self.connections_max {
             self.counters.over_cap += 1;
             return;
@@ -345,7 +376,7 @@ impl Sockets {
         } else {
             connection.admit(network);
             self.table.insert(connection);
-            self.welcome(key, peer, inbox);
+            self.welcome(key, peer);
         }
     }
 
@@ -399,7 +430,9 @@ impl Sockets {
         if let Some(network) = connection.admitted() {
             self.admission.leave(network);
         }
+        self.newcomers.remove(key);
         self.secured -= usize::from(connection.stage == Stage::Served && connection.tls().is_some());
+        self.noise.connections -= usize::from(connection.noise().is_some());
         // An error here leaves nothing to be done: the descriptor is closed and leaves the queue by that.
         let _ = self.poll.registry().deregister(connection.stream_mut());
         Some(connection)

@@ -7,8 +7,16 @@ use warppool_components::connection::CloseReason;
 pub enum Refusal {
     /// An HTTP request, which was answered by a hint.
     Http,
-    /// The key of a Stratum V2 handshake.
-    StratumV2,
+    /// The key of a Stratum V2 handshake, and there is no authority key to answer by.
+    NoAuthority,
+    /// The beginning of such a key, or a whole one, later than a client may take for it.
+    NoiseLate,
+    /// Such a key, and there are as many connections of Stratum V2 as the operator allows.
+    NoiseOverCap,
+    /// Such a key that could not be answered in the time that clients wait.
+    NoiseUnanswered,
+    /// Something else than Stratum V2 on the port for Stratum V2.
+    NotNoise,
     /// TLS, and there is no certificate.
     NoCertificate,
     /// Something else than TLS on the port for TLS.
@@ -23,9 +31,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Http,
-        Self::StratumV2,
+        Self::NoAuthority,
+        Self::NoiseLate,
+        Self::NoiseOverCap,
+        Self::NoiseUnanswered,
+        Self::NotNoise,
         Self::NoCertificate,
         Self::NotTls,
         Self::ProxyForeign,
@@ -37,7 +49,11 @@ impl Refusal {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Http => "http",
-            Self::StratumV2 => "stratum_v2",
+            Self::NoAuthority => "no_authority_key",
+            Self::NoiseLate => "sv2_late",
+            Self::NoiseOverCap => "sv2_over_cap",
+            Self::NoiseUnanswered => "sv2_unanswered",
+            Self::NotNoise => "not_sv2",
             Self::NoCertificate => "no_certificate",
             Self::NotTls => "not_tls",
             Self::ProxyForeign => "proxy_foreign",
@@ -50,7 +66,17 @@ impl Refusal {
     pub const fn advice(self) -> Option<&'static str> {
         match self {
             Self::Http => None,
-            Self::StratumV2 => Some("spoke Stratum V2 on the port for Stratum V1, which is not served there"),
+            Self::NoAuthority => {
+                Some("spoke Stratum V2, and there is no authority key to answer by (`warppool keys sv2` makes one)")
+            }
+            Self::NoiseLate => Some("did not send a whole Stratum V2 key within 5 s of connecting"),
+            Self::NoiseOverCap => {
+                Some("spoke Stratum V2, and there are as many such connections as stratum.sv2_max_connections allows")
+            }
+            Self::NoiseUnanswered => {
+                Some("waited 10 s for the answer to its Stratum V2 key: the pool has more to do than it can")
+            }
+            Self::NotNoise => Some("spoke something else than Stratum V2 on stratum.sv2_listen"),
             Self::NoCertificate => Some(
                 "spoke TLS, and there is no certificate: set stratum.tls_cert_path and stratum.tls_key_path (`warppool tls self-signed` makes one)",
             ),
@@ -68,7 +94,11 @@ impl Refusal {
     /// The same for the engine.
     pub(super) const fn close_reason(self) -> CloseReason {
         match self {
-            Self::Http | Self::StratumV2 | Self::NoCertificate | Self::NotTls => CloseReason::Misdirected,
+            Self::NoiseLate | Self::NoiseUnanswered => CloseReason::NoiseFailed,
+            Self::NoiseOverCap => CloseReason::ConnectionCap,
+            Self::Http | Self::NoAuthority | Self::NotNoise | Self::NoCertificate | Self::NotTls => {
+                CloseReason::Misdirected
+            }
             Self::ProxyForeign | Self::ProxyMalformed | Self::ProxyMissing => CloseReason::ProxyRefused,
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-use warppool_components::connection::{CloseReason, ConnectionKey};
+use warppool_components::connection::{CloseReason, ConnectionKey, Protocol};
 use warppool_components::inbox::{Inbox, SharedBytes};
 use warppool_components::outbox::{self, Body, Close, Outbox};
 use warppool_net::sockets::{ListenOptions, SendReport, Sockets};
@@ -22,6 +22,8 @@ pub(crate) struct Arrived {
     pub(crate) opened: Vec<ConnectionKey>,
     /// The address of each that was opened.
     pub(crate) peers: Vec<IpAddr>,
+    /// What each of them speaks.
+    pub(crate) protocols: Vec<Protocol>,
 }
 
 pub(crate) struct Server {
@@ -43,7 +45,8 @@ impl Server {
     /// What most tests listen by.
     pub(crate) fn options() -> ListenOptions {
         let addresses = vec!["127.0.0.1:0".to_owned()];
-        ListenOptions { addresses, connections_max: 10_000, backlog: 1024, ..ListenOptions::default() }
+        let (connections_max, noise_connections_max) = (10_000, 10_000);
+        ListenOptions { addresses, connections_max, noise_connections_max, backlog: 1024, ..ListenOptions::default() }
     }
 
     pub(crate) fn with(options: ListenOptions) -> Self {
@@ -80,6 +83,7 @@ impl Server {
             closed: inbox.closed.iter().map(|closed| (closed.connection, closed.reason)).collect(),
             opened: inbox.opened.iter().map(|opened| opened.connection).collect(),
             peers: inbox.opened.iter().map(|opened| opened.peer).collect(),
+            protocols: inbox.opened.iter().map(|opened| opened.protocol).collect(),
         };
         if !inbox.is_empty() {
             self.history.push(arrived);
@@ -101,6 +105,10 @@ impl Server {
 
     pub(crate) fn peers(&self) -> Vec<IpAddr> {
         self.history.iter().flat_map(|arrived| arrived.peers.iter().copied()).collect()
+    }
+
+    pub(crate) fn protocols(&self) -> Vec<Protocol> {
+        self.history.iter().flat_map(|arrived| arrived.protocols.iter().copied()).collect()
     }
 
     pub(crate) fn closed(&self) -> Vec<(ConnectionKey, CloseReason)> {

@@ -43,6 +43,10 @@ fn a_port_alone_means_every_address_and_an_ipv4_peer_is_known_by_its_ipv4_addres
     let streams: Vec<TcpStream> = peers.iter().map(|peer| TcpStream::connect(peer).expect("a listener")).collect();
     let over_ipv6 = TcpStream::connect(ipv6);
     peers.extend(over_ipv6.is_ok().then_some(ipv6));
+    streams
+        .iter()
+        .chain(&over_ipv6)
+        .for_each(|stream| write_all(stream, b"{\"id\":1,\"method\":\"mining.subscribe\"}\n"));
     let mut inbox = Inbox::default();
     let deadline = Instant::now() + DEADLINE;
     while inbox.opened.len() < peers.len() && Instant::now() < deadline {

@@ -5,6 +5,7 @@ mod entrance;
 mod harness;
 mod limits;
 mod listening;
+mod noise;
 mod receiving;
 mod sending;
 mod tls;

@@ -3,7 +3,7 @@
 //! Plain text and ciphertext pass through buffers that all connections share; what the socket does not take waits in the
 //! same queue, under the same cap, as that of a plain connection.
 
-use super::{Connection, Progress, Quota, Written};
+use super::{Connection, Cover, Progress, Quota, Written};
 use crate::transport::lines::LineTooLong;
 use crate::transport::plain::Piece;
 use crate::transport::tls::{Scratch, TlsServer};
@@ -13,12 +13,22 @@ use warppool_components::connection::CloseReason;
 impl Connection {
     /// Puts TLS between the socket and the lines.
     pub(in crate::sockets) fn secure(&mut self, tls: TlsServer) {
-        self.tls = Some(Box::new(tls));
+        self.cover = Some(Box::new(Cover::Tls(Box::new(tls))));
     }
 
     /// The TLS of the connection, if it has any.
     pub(in crate::sockets) fn tls(&self) -> Option<&TlsServer> {
-        self.tls.as_deref()
+        match self.cover.as_deref() {
+            Some(Cover::Tls(tls)) => Some(tls),
+            _ => None,
+        }
+    }
+
+    fn tls_mut(&mut self) -> Option<&mut TlsServer> {
+        match self.cover.as_deref_mut() {
+            Some(Cover::Tls(tls)) => Some(tls),
+            _ => None,
+        }
     }
 
     /// As [`Self::read_lines`], through TLS. What the handshake wants said is written at once.
@@ -78,7 +88,7 @@ impl Connection {
         pieces: impl Iterator<Item = Piece<'a>>,
         scratch: &mut Scratch,
     ) -> io::Result<Written> {
-        let Some(tls) = &mut self.tls else { return Ok(Written::default()) };
+        let Some(tls) = self.tls_mut() else { return Ok(Written::default()) };
         scratch.clear();
         pieces.for_each(|piece| scratch.plain.extend_from_slice(piece.bytes()));
         tls.seal(&scratch.plain, &mut scratch.cipher).map_err(io::Error::other)?;
@@ -87,7 +97,7 @@ impl Connection {
 
     /// Tells a peer over TLS that nothing more will come, so that it can tell an end from a cut.
     pub(super) fn say_farewell(&mut self) {
-        if let Some(tls) = &mut self.tls {
+        if let Some(tls) = self.tls_mut() {
             let mut farewell = Vec::new();
             tls.close(&mut farewell);
             self.queue.push(Piece::Own(&farewell), 0);
