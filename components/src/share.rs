@@ -35,8 +35,10 @@ pub struct ShareClaim {
     pub ntime: u32,
     /// Header nonce.
     pub nonce: u32,
-    /// The sixth parameter: version bits or a whole version, as sent.
+    /// Version bits or a whole version, as sent; `None` is the job's.
     pub version: Option<u32>,
+    /// `version` is a whole one, never the rolled bits alone (Stratum V2).
+    pub is_whole_version: bool,
 }
 
 /// What is to be hashed: written by `assemble`, turned into a header by `hash`.

@@ -10,6 +10,7 @@ use warppool_components::settings::{Payee, Settings};
 use warppool_components::share::{ShareClaim, ShareHash, ShareOrigin, ShareVerdict, ShareWork};
 use warppool_components::units::{Difficulty, Hash256, Target};
 use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
+use warppool_systems::ahead::Ahead;
 use warppool_systems::block::{self, Counted};
 use warppool_systems::extranonces::Extranonces;
 use warppool_systems::fanout::Fanout;
@@ -36,6 +37,7 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
     world.init_resource::<Requests>();
     world.init_resource::<Owed>();
     world.init_resource::<Fanout>();
+    world.init_resource::<Ahead>();
     world.init_resource::<Messages>();
     world.init_resource::<JobBoard>();
     world.init_resource::<NodeView>();
