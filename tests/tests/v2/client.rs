@@ -423,9 +423,23 @@ impl Client {
     }
 }
 
+impl Job {
+    /// Whether an output of its coinbase is `script`.
+    pub(crate) fn pays(&self, script: &[u8]) -> bool {
+        let Body::Coinbase { suffix, .. } = &self.body else { return false };
+        suffix.windows(script.len()).any(|part| part == script)
+    }
+}
+
 impl Channel {
     /// The first share on `job` whose hash pleases.
-    pub(crate) fn search(&self, job: &Job, extranonce: u64, bits: u32, pleases: impl Fn(&Hash256, &Target) -> bool) -> Share {
+    pub(crate) fn search(
+        &self,
+        job: &Job,
+        extranonce: u64,
+        bits: u32,
+        pleases: impl Fn(&Hash256, &Target) -> bool,
+    ) -> Share {
         let header = self.header(job, extranonce, bits, job.ntime);
         for nonce in 0..5_000_000 {
             let hash = Header { nonce, ..header }.block_hash();
