@@ -28,6 +28,8 @@ pub struct ConnectionV2 {
 pub struct ChannelPlace {
     /// Its number on the connection.
     pub number: u32,
+    /// The group that it was put into.
+    pub group: u32,
     /// Its entity.
     pub entity: Entity,
     /// Whether it is an extended one, whose miner makes the coinbase.
@@ -51,6 +53,11 @@ impl ConnectionV2 {
     pub fn channel(&self, number: u32) -> Option<&ChannelPlace> {
         let place = self.channels.binary_search_by_key(&number, |channel| channel.number).ok()?;
         Some(&self.channels[place])
+    }
+
+    /// The channels of a group.
+    pub fn members(&self, group: u32) -> impl Iterator<Item = Entity> {
+        self.channels.iter().filter(move |channel| channel.group == group).map(|channel| channel.entity)
     }
 
     /// The next number for a channel or group.

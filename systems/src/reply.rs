@@ -4,7 +4,6 @@
 //! version mask, difficulty, job. A new job goes to everybody, largest hash rate first, so many a tick, and its text
 //! is written once for each payee and shared by all who get it.
 
-use crate::ahead::Ahead;
 use crate::fanout::{Fanout, Waiting};
 use crate::jobs::{self, CoinbaseStart};
 use crate::payees::Payees;
@@ -19,7 +18,7 @@ use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
 use warppool_components::channel_v2::ChannelV2;
 use warppool_components::inbox::SharedBytes;
 use warppool_components::job::{Job, JobPayouts, Payout};
-use warppool_components::limits::KEEP_ALIVE_SECONDS;
+use warppool_components::limits::{EXTRANONCE1_BYTES, KEEP_ALIVE_SECONDS};
 use warppool_components::outbox::{Body, Outbox, Write};
 use warppool_components::settings::PayoutSettings;
 use warppool_components::share::{ShareOrigin, ShareVerdict, ShareWork};
@@ -29,7 +28,7 @@ use warppool_net::wire::v1::emit::{self, Notify};
 mod v2;
 
 pub use v2::send_ahead;
-use v2::{Subject, Tallies};
+use v2::{Means, Roots, Subject, Tallies};
 
 /// Writes the answers to this tick's lines.
 pub fn answer(
@@ -111,7 +110,7 @@ pub fn send(
     mut deadlines: ResMut<Deadlines>,
     mut owed: ResMut<Owed>,
     mut fanout: ResMut<Fanout>,
-    mut ahead: ResMut<Ahead>,
+    mut means: Means,
     mut totals: ResMut<PoolTotals>,
     mut outgoing: ResMut<Outgoing>,
     mut receivers: Receivers,
@@ -143,15 +142,19 @@ pub fn send(
     outgoing.0.fanout_done = !turns.is_empty() && fanout.is_done();
     let turns = turns.into_iter().map(|turn| (turn.channel, Some(turn.is_clean)));
     for (entity, turn) in order.into_iter().map(|channel| (channel, None)).chain(turns) {
+        let may_be_of_a_group = turn.is_some() && !means.links.is_empty();
+        if may_be_of_a_group && sending.to_group(turn, entity, &mut means, &mut receivers, &mut outgoing.0) {
+            continue;
+        }
         let Ok((_, mut channel, mut vardiff, mut epochs, v2)) = receivers.get_mut(entity) else { continue };
         let due = sending.due(turn, &channel, &mut vardiff);
         match v2 {
             None => sending.to(&due, &mut channel, &mut outgoing.0),
             Some(mut v2) => {
                 if due.is_first && due.gets_job {
-                    ahead.waiting.push(entity);
+                    means.ahead.waiting.push(entity);
                 }
-                sending.to_v2(&due, &channel, &mut v2, &mut outgoing.0);
+                sending.to_v2(&due, &channel, &mut v2, &mut means.roots, &mut outgoing.0);
             }
         }
         if due.gets_job {
@@ -159,6 +162,9 @@ pub fn send(
         }
     }
     totals.notify_bytes += sending.notify_bytes;
+    if let Some(Latest { job, payouts, start }) = &sending.latest {
+        means.fill_roots(job, payouts, start, &mut outgoing.0.bytes);
+    }
     if let Some(latest) = sending.latest.filter(|_| broadcast) {
         outgoing.0.new_tip = latest.job.clean;
     }
@@ -250,39 +256,100 @@ impl Sending<'_> {
             emit::set_difficulty(&mut outbox.bytes, difficulty);
         }
         push_own(outbox, start, channel.key);
-        if due.gets_job {
-            let body = self.notify(channel, due.is_clean);
+        let job = self.latest.as_ref().map(|latest| latest.job.id).filter(|_| due.gets_job);
+        if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
+            let body = self.notify(payee, due.is_clean);
             self.notify_bytes += body.len() as u64;
             outbox.writes.push(Write { connection: channel.key, body: Body::Shared(body) });
         }
     }
 
     /// All in one write.
-    fn to_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, outbox: &mut Outbox) {
+    fn to_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, roots: &mut Roots, outbox: &mut Outbox) {
         let start = outbox.bytes.len() as u32;
         if let Some(difficulty) = due.difficulty {
             v2::set_target(&mut outbox.bytes, v2, difficulty);
         }
-        if due.gets_job {
-            let jobs_from = outbox.bytes.len();
-            let (payout, job, first_part) = self.payout(channel);
-            let subject = Subject { job, payout, start: first_part, extranonce1: channel.extranonce1 };
-            v2::give(&mut outbox.bytes, v2, &subject);
-            self.notify_bytes += (outbox.bytes.len() - jobs_from) as u64;
+        let job = self.latest.as_ref().map(|latest| latest.job.id).filter(|_| due.gets_job);
+        if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
+            self.give(payee, channel.extranonce1, v2, roots, outbox);
         }
         push_own(outbox, start, channel.key);
     }
 
-    /// The latest job's coinbase for the payee of a channel, and what else of the job is needed.
-    fn payout(&mut self, channel: &Channel) -> (&mut Payout, &Job, &CoinbaseStart) {
-        let Latest { job, payouts, start } = self.latest.as_mut().expect("asked only when there is a job");
-        let payee = channel.payout_of(job.id).expect("asked only when somebody is paid");
-        (jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings), job, start)
+    /// The latest job to all extended channels of a group at once, when they are alike. Whether they are; if not, nothing
+    /// was done.
+    fn to_group(
+        &mut self,
+        turn: Option<bool>,
+        first: Entity,
+        means: &mut Means,
+        receivers: &mut Receivers,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some((id, number)) = self.latest.as_ref().map(|latest| (latest.job.id, latest.job.number)) else {
+            return false;
+        };
+        // Tip, whether it has the job already, payee.
+        let state = |entity: Entity| {
+            let (_, channel, _, _, v2) = receivers.get(entity).ok()?;
+            let lacks = channel.ready && !channel.owes_job && channel.last_job < Some(id);
+            v2.filter(|_| lacks).map(|v2| (v2.tip, v2.held == Some(number), channel.payout_of(id)))
+        };
+        let Some(wanted) = state(first) else { return false };
+        let Ok((_, channel, _, _, Some(v2))) = receivers.get(first) else { return false };
+        let members = v2::members_alike(&means.links, channel, v2, |member| state(member) == Some(wanted));
+        if members.is_empty() {
+            return false;
+        }
+        let (key, extranonce1) = (channel.key, channel.extranonce1);
+        let mut group = ChannelV2 { number: v2.group, ..v2.clone() };
+        let start = outbox.bytes.len() as u32;
+        for member in &members {
+            let Ok((_, channel, mut vardiff, _, Some(v2))) = receivers.get_mut(*member) else { continue };
+            if let Some(difficulty) = self.due(turn, &channel, &mut vardiff).difficulty {
+                v2::set_target(&mut outbox.bytes, &v2, difficulty);
+            }
+        }
+        if let (.., Some(payee)) = wanted {
+            self.give(payee, extranonce1, &mut group, &mut means.roots, outbox);
+        }
+        push_own(outbox, start, key);
+        for member in members {
+            let Ok((_, mut channel, mut vardiff, mut epochs, Some(mut v2))) = receivers.get_mut(member) else {
+                continue;
+            };
+            (v2.tip, v2.held) = (group.tip, group.held);
+            self.hand_over(&mut channel, &mut vardiff, &mut epochs);
+        }
+        true
     }
 
-    /// The text of the latest job for a channel. The first job of a channel is always a clean one, as is that of a tip.
-    fn notify(&mut self, channel: &Channel, clean: bool) -> SharedBytes {
-        let (payout, job, _) = self.payout(channel);
+    /// The messages that give a channel or group the latest job.
+    fn give(
+        &mut self,
+        payee: u32,
+        extranonce1: [u8; EXTRANONCE1_BYTES],
+        v2: &mut ChannelV2,
+        roots: &mut Roots,
+        outbox: &mut Outbox,
+    ) {
+        let from = outbox.bytes.len();
+        let (payout, job) = self.payout(payee);
+        let subject = Subject { job, payout, payee, extranonce1 };
+        v2::give(&mut outbox.bytes, v2, &subject, roots);
+        self.notify_bytes += (outbox.bytes.len() - from) as u64;
+    }
+
+    /// The latest job's coinbase for a payee, and the job.
+    fn payout(&mut self, payee: u32) -> (&mut Payout, &Job) {
+        let Latest { job, payouts, .. } = self.latest.as_mut().expect("asked only when there is a job");
+        (jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings), job)
+    }
+
+    /// The text of the latest job for a payee. The first job of a channel is always a clean one, as is that of a tip.
+    fn notify(&mut self, payee: u32, clean: bool) -> SharedBytes {
+        let (payout, job) = self.payout(payee);
         let kept = if clean { &mut payout.notify_clean } else { &mut payout.notify };
         kept.get_or_insert_with(|| notify_text(job, &payout.coinbase_suffix, clean)).clone()
     }

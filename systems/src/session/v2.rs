@@ -200,8 +200,7 @@ fn told_target(world: &mut World, at: Place) -> Target {
 /// Ends a channel, or all of a group.
 fn close(world: &mut World, connection: Entity, number: u32) -> Result<(), Unheard> {
     let v2 = world.get::<ConnectionV2>(connection).ok_or(Unheard)?;
-    let is_meant = |entity: Entity| world.get::<ChannelV2>(entity).is_some_and(|it| it.group == number);
-    let meant = v2.channels.iter().filter(|channel| channel.number == number || is_meant(channel.entity));
+    let meant = v2.channels.iter().filter(|channel| channel.number == number || channel.group == number);
     let meant: Vec<Entity> = meant.map(|channel| channel.entity).collect();
     if meant.is_empty() {
         return Err(Unheard);

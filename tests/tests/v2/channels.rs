@@ -105,7 +105,8 @@ fn many_channels_live_and_end_on_one_connection() {
     pool.template(empty);
     pool.advance(Duration::from_millis(1));
     let tips = proxy.hear(&mut pool).iter().filter(|heard| matches!(heard, Heard::Tip { .. })).count();
-    assert_eq!(tips, 60);
+    assert_eq!(tips, 33, "each of thirty standard channels, and three groups of extended ones");
+    assert!(proxy.channels.values().all(|channel| channel.jobs.len() == 2));
     let group = proxy.channels[&1].group;
     let members: Vec<u32> = proxy.channels.iter().filter(|(_, it)| it.group == group).map(|(id, _)| *id).collect();
     for channel_id in [2, 3, group] {
@@ -141,6 +142,50 @@ fn who_names_too_many_workers_mines_for_the_bare_address() {
     assert_eq!(snapshot.workers.len(), 32, "the first name, a burst of thirty and the address");
     let connections: u32 = snapshot.workers.iter().map(|worker| worker.connections).sum();
     assert_eq!(connections, 100);
+}
+
+/// What members of a group have in common is sent once; what one of them lacks, to that one.
+#[test]
+fn a_group_is_addressed_only_when_its_members_are_alike() {
+    let mut pool = Pool::default().with_work();
+    let mut proxy = Client::connect(&mut pool, "maker", 0);
+    let (one, _) = proxy.open_extended(&mut pool, &address(1));
+    let group = proxy.channels[&one].group;
+    pool.advance(Duration::from_secs(31));
+    assert!(proxy.hear(&mut pool).contains(&Heard::Job { channel: one, job: 2 }), "alone, it is addressed itself");
+    let (two, heard) = proxy.open_extended(&mut pool, &address(1));
+    let ahead = crate::order::AHEAD;
+    let begin = [
+        Heard::FutureJob { channel: two, job: 2 },
+        Heard::Tip { channel: two, job: 2 },
+        Heard::FutureJob { channel: two, job: ahead },
+    ];
+    assert_eq!(heard, begin);
+    let empty = subsidy_only(&mut pool);
+    pool.template(empty);
+    assert_eq!(proxy.hear(&mut pool), [Heard::Tip { channel: group, job: ahead }]);
+    let full = pool.next_template();
+    pool.template(full);
+    pool.advance(Duration::from_millis(1));
+    assert_eq!(
+        proxy.hear(&mut pool),
+        [Heard::Job { channel: group, job: 4 }, Heard::FutureJob { channel: group, job: ahead + 1 }]
+    );
+    for channel in [one, two] {
+        let share = proxy.hit(channel, 9);
+        assert_eq!(proxy.submit(&mut pool, channel, &share), Ok(()));
+    }
+    // One has its job already when the other's turn comes: a new channel in the same tick as a new tip.
+    let template = pool.next_tip();
+    pool.push_template(template);
+    let (three, heard) = proxy.open_extended(&mut pool, &address(1));
+    let tips: Vec<_> = heard.iter().filter(|heard| matches!(heard, Heard::Tip { .. })).collect();
+    let expected = [
+        &Heard::Tip { channel: three, job: 5 },
+        &Heard::Tip { channel: one, job: 5 },
+        &Heard::Tip { channel: two, job: 5 },
+    ];
+    assert_eq!((tips.len(), expected.iter().all(|tip| tips.contains(tip))), (3, true), "{heard:?}");
 }
 
 #[test]

@@ -258,19 +258,17 @@ impl Client {
             (0, NewMiningJob::TYPE) => {
                 let message = NewMiningJob::decode(frame).expect("well-formed");
                 let body = Body::Root(*message.merkle_root.as_internal());
-                assert!(!self.channels[&message.channel_id].is_extended, "a standard job for a standard channel");
-                self.job(message.channel_id, message.job_id, message.version, message.min_ntime, body)
+                self.job(message.channel_id, message.job_id, message.version, message.min_ntime, &body)
             }
             (0, NewExtendedMiningJob::TYPE) => {
                 let message = NewExtendedMiningJob::decode(frame).expect("well-formed");
                 assert!(message.merkle_path.len() <= AXEOS_PATH_MAX && message.version_rolling_allowed);
-                assert!(self.channels[&message.channel_id].is_extended, "an extended job for an extended channel");
                 let body = Body::Coinbase {
                     prefix: message.coinbase_tx_prefix.0.to_vec(),
                     suffix: message.coinbase_tx_suffix.0.to_vec(),
                     path: message.merkle_path.iter().map(|hash| *hash.as_internal()).collect(),
                 };
-                self.job(message.channel_id, message.job_id, message.version, message.min_ntime, body)
+                self.job(message.channel_id, message.job_id, message.version, message.min_ntime, &body)
             }
             (0, SetNewPrevHash::TYPE) => {
                 assert!(frame.len() < 100, "a tip is {} bytes", frame.len());
@@ -331,8 +329,29 @@ impl Client {
         self.channels.get_mut(&id).expect("a channel that was opened")
     }
 
-    fn job(&mut self, id: u32, job: u32, version: u32, min_ntime: Option<u32>, body: Body) -> Heard {
+    /// The channels that an address means: itself, or the extended ones of a group.
+    fn meant(&self, address: u32) -> Vec<u32> {
+        let of_group = self.channels.iter().filter(|(_, channel)| channel.group == address && channel.is_extended);
+        let members: Vec<u32> = of_group.map(|(id, _)| *id).collect();
+        if self.channels.contains_key(&address) {
+            return vec![address];
+        }
+        assert!(members.len() > 1, "who is alone in its group is addressed itself");
+        members
+    }
+
+    fn job(&mut self, address: u32, job: u32, version: u32, min_ntime: Option<u32>, body: &Body) -> Heard {
+        self.meant(address).into_iter().for_each(|id| self.job_of(id, job, version, min_ntime, body.clone()));
+        match min_ntime {
+            None => Heard::FutureJob { channel: address, job },
+            Some(_) => Heard::Job { channel: address, job },
+        }
+    }
+
+    fn job_of(&mut self, id: u32, job: u32, version: u32, min_ntime: Option<u32>, body: Body) {
         let channel = self.channel(id);
+        let is_root = matches!(body, Body::Root(_));
+        assert_ne!(channel.is_extended, is_root, "each kind of channel has its kind of job");
         assert!(channel.works.insert((body.clone(), version)), "the same work twice on channel {id}");
         let is_known = channel.jobs.iter().chain(channel.pending.iter().flatten()).any(|known| known.id == job);
         assert!(!is_known, "job id {job} was used before");
@@ -349,18 +368,21 @@ impl Client {
         match min_ntime {
             None => {
                 channel.pending[job as usize % AXEOS_PENDING_JOBS] = Some(known);
-                Heard::FutureJob { channel: id, job }
             }
             Some(_) => {
                 assert!(channel.tip.is_some(), "a job that takes effect at once needs a tip");
                 channel.jobs.push(known);
-                Heard::Job { channel: id, job }
             }
         }
     }
 
     fn tip(&mut self, message: &SetNewPrevHash) -> Heard {
-        let (id, job) = (message.channel_id, message.job_id);
+        self.meant(message.channel_id).into_iter().for_each(|id| self.tip_of(id, message));
+        Heard::Tip { channel: message.channel_id, job: message.job_id }
+    }
+
+    fn tip_of(&mut self, id: u32, message: &SetNewPrevHash) {
+        let job = message.job_id;
         let channel = self.channel(id);
         let waiting = channel.pending[job as usize % AXEOS_PENDING_JOBS].take();
         let waiting = waiting.filter(|waiting| waiting.id == job);
@@ -375,7 +397,6 @@ impl Client {
             bits: message.nbits,
             ..waiting
         });
-        Heard::Tip { channel: id, job }
     }
 
     /// Sends a share; its number.

@@ -168,7 +168,12 @@ fn succeed(world: &mut World, at: Place, ask: &Ask, out: &mut Vec<u8>) {
     v2.has_opened = true;
     let channel_id = v2.next_number();
     let group_channel_id = v2.group(payout, ask.is_extended());
-    let place = ChannelPlace { number: channel_id, entity: at.channel, is_extended: ask.is_extended() };
+    let place = ChannelPlace {
+        number: channel_id,
+        group: group_channel_id,
+        entity: at.channel,
+        is_extended: ask.is_extended(),
+    };
     v2.channels.push(place);
     if let Some(mut channel) = world.get_mut::<ChannelV2>(at.channel) {
         (channel.number, channel.group) = (channel_id, group_channel_id);
