@@ -15,6 +15,9 @@ use bevy_ecs::entity::Entity;
 pub struct ShareOrigin {
     /// Its channel.
     pub channel: Entity,
+    /// What [`Connection::channel`](crate::connection::Connection::channel) is: what one connection may do is counted there,
+    /// however many channels it has.
+    pub sender: Entity,
     /// Index of its line in the tick's inbox, for the reply.
     pub line: u32,
     /// Place of the username in the channel's submitters; `u32::MAX` when it is not among them.

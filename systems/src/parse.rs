@@ -162,7 +162,7 @@ impl Intake<'_> {
         };
         let place = link.channel(shares.channel_id).filter(|place| place.is_extended == shares.is_extended);
         match place.and_then(|place| Some((place.entity, channels.get_mut(place.entity).ok()?))) {
-            Some((entity, channel)) => self.share_v2(line, &shares, entity, &channel),
+            Some((entity, channel)) => self.share_v2(line, &shares, entity, &channel, sender),
             None => {
                 if let Ok(mut trunk) = channels.get_mut(sender.channel) {
                     conduct::count(&mut trunk.conduct, 0, 1, self.now, self.deadlines);
@@ -172,7 +172,7 @@ impl Intake<'_> {
         }
     }
 
-    fn share_v2(&mut self, line: u32, shares: &Shares, entity: Entity, channel: &Channel) {
+    fn share_v2(&mut self, line: u32, shares: &Shares, entity: Entity, channel: &Channel, sender: &Sender) {
         let row = self.live;
         if row == self.origins.len() {
             self.refuse_v2(line, shares, "too-many-shares");
@@ -180,7 +180,7 @@ impl Intake<'_> {
         }
         self.live += 1;
         // A channel has one worker, who was named when it was opened.
-        self.origins[row] = ShareOrigin { channel: entity, line, submitter: 0 };
+        self.origins[row] = ShareOrigin { channel: entity, sender: sender.channel, line, submitter: 0 };
         self.claims[row] = ShareClaim { job: self.board.by_number(shares.claim.job.0), ..shares.claim };
         self.verdicts[row] = ShareVerdict { reject: may_not_submit(channel), ..ShareVerdict::default() };
         self.replies.share_ids.push((shares.channel_id, shares.sequence_number));
@@ -217,7 +217,7 @@ impl Intake<'_> {
         let row_number = row as u32;
         let submitter = channel.submitters.find_for_share(username).unwrap_or(UNKNOWN_SUBMITTER);
         let is_flood = conduct::is_answered_cheaply(&channel.conduct);
-        self.origins[row] = ShareOrigin { channel: sender.channel, line, submitter };
+        self.origins[row] = ShareOrigin { channel: sender.channel, sender: sender.channel, line, submitter };
         self.claims[row] = claim.unwrap_or_default();
         let reject = match claim {
             Err(error) => {

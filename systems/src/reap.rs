@@ -6,14 +6,15 @@ use crate::ahead::{self, Ahead};
 use crate::conduct;
 use crate::extranonces::Extranonces;
 use crate::fanout::Fanout;
-use crate::ingest::{disconnect, forget};
+use crate::ingest::{close_channel, disconnect, forget};
 use crate::payees::Payees;
-use crate::resources::{Deadlines, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, SWEEP_INTERVAL, Stopping};
+use crate::resources::{
+    Closing, Deadlines, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, SWEEP_INTERVAL, Stopping,
+};
 use bevy_ecs::world::World;
 use std::time::Duration;
 use warppool_components::channel::Channel;
 use warppool_components::channel_v2::ConnectionV2;
-use warppool_components::conduct::Conduct;
 use warppool_components::connection::{CloseReason, Connection, ConnectionKey};
 use warppool_components::inbox::Now;
 use warppool_components::job::Job;
@@ -27,6 +28,9 @@ const JOB_KEPT: Duration = Duration::from_secs(600);
 /// Cleans up after the tick.
 pub fn reap(world: &mut World) {
     let now = world.resource::<Moment>().0;
+    for channel in std::mem::take(&mut world.resource_mut::<Closing>().0) {
+        close_channel(world, channel, CloseReason::Peer);
+    }
     for closed in std::mem::take(&mut world.resource_mut::<Incoming>().0.closed) {
         forget(world, closed);
     }
@@ -101,7 +105,7 @@ fn overdue(world: &mut World, now: Instant) -> Vec<(ConnectionKey, CloseReason)>
     let mut connections = world.query::<(&Connection, Option<&ConnectionV2>)>();
     let reason = |connection: &Connection, v2: Option<&ConnectionV2>| {
         let overdue = is_overdue(world, connection, v2, now).then_some(CloseReason::AuthorizeDeadline);
-        overdue.or_else(|| is_hostile(world, connection, v2).then_some(CloseReason::InvalidLines))
+        overdue.or_else(|| is_hostile(world, connection).then_some(CloseReason::InvalidLines))
     };
     let overdue =
         connections.iter(world).filter_map(|(connection, v2)| Some((connection.key, reason(connection, v2)?)));
@@ -119,18 +123,9 @@ fn is_overdue(world: &World, connection: &Connection, v2: Option<&ConnectionV2>,
     !authorized && (is_late || is_silent)
 }
 
-/// What all channels of a connection sent counts together.
-fn is_hostile(world: &World, connection: &Connection, v2: Option<&ConnectionV2>) -> bool {
+fn is_hostile(world: &World, connection: &Connection) -> bool {
     let is_limited = world.resource::<Policy>().0.rate_limits.is_some();
-    let of_channel = |channel| world.get::<Channel>(channel).map(|channel| channel.conduct).unwrap_or_default();
-    let own = of_channel(connection.channel);
-    let others = v2.map_or(&[][..], |v2| &v2.channels).iter().map(|channel| of_channel(channel.entity));
-    let sum = others.fold(own, |sum, one| Conduct {
-        good: sum.good.saturating_add(one.good),
-        bad: sum.bad.saturating_add(one.bad),
-        ..sum
-    });
-    is_limited && conduct::is_over(&sum)
+    is_limited && world.get::<Channel>(connection.channel).is_some_and(|channel| conduct::is_over(&channel.conduct))
 }
 
 fn next_deadline(world: &World) -> Option<Instant> {

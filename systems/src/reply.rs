@@ -143,18 +143,18 @@ pub fn send(
     let turns = turns.into_iter().map(|turn| (turn.channel, Some(turn.is_clean)));
     for (entity, turn) in order.into_iter().map(|channel| (channel, None)).chain(turns) {
         let may_be_of_a_group = turn.is_some() && !means.links.is_empty();
-        if may_be_of_a_group && sending.to_group(turn, entity, &mut means, &mut receivers, &mut outgoing.0) {
+        if may_be_of_a_group && sending.serve_group(turn, entity, &mut means, &mut receivers, &mut outgoing.0) {
             continue;
         }
         let Ok((_, mut channel, mut vardiff, mut epochs, v2)) = receivers.get_mut(entity) else { continue };
         let due = sending.due(turn, &channel, &mut vardiff);
         match v2 {
-            None => sending.to(&due, &mut channel, &mut outgoing.0),
+            None => sending.serve(&due, &mut channel, &mut outgoing.0),
             Some(mut v2) => {
                 if due.is_first && due.gets_job {
                     means.ahead.waiting.push(entity);
                 }
-                sending.to_v2(&due, &channel, &mut v2, &mut means.roots, &mut outgoing.0);
+                sending.serve_v2(&due, &channel, &mut v2, &mut means.roots, &mut outgoing.0);
             }
         }
         if due.gets_job {
@@ -246,7 +246,7 @@ impl Sending<'_> {
         Due { is_first, is_clean: is_first || turn == Some(true), gets_job, difficulty }
     }
 
-    fn to(&mut self, due: &Due, channel: &mut Channel, outbox: &mut Outbox) {
+    fn serve(&mut self, due: &Due, channel: &mut Channel, outbox: &mut Outbox) {
         let start = outbox.bytes.len() as u32;
         // Nothing unsolicited stands before the answer to subscribe.
         if channel.ready && std::mem::take(&mut channel.owes_version_mask) {
@@ -265,7 +265,7 @@ impl Sending<'_> {
     }
 
     /// All in one write.
-    fn to_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, roots: &mut Roots, outbox: &mut Outbox) {
+    fn serve_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, roots: &mut Roots, outbox: &mut Outbox) {
         let start = outbox.bytes.len() as u32;
         if let Some(difficulty) = due.difficulty {
             v2::set_target(&mut outbox.bytes, v2, difficulty);
@@ -279,7 +279,7 @@ impl Sending<'_> {
 
     /// The latest job to all extended channels of a group at once, when they are alike. Whether they are; if not, nothing
     /// was done.
-    fn to_group(
+    fn serve_group(
         &mut self,
         turn: Option<bool>,
         first: Entity,

@@ -179,6 +179,10 @@ pub struct Requests(pub Vec<PendingRequest>);
 #[derive(Resource, Debug, Default)]
 pub struct Owed(pub Vec<Entity>);
 
+/// Channels that end with this tick: shares that came before their end are judged as ever, because one may be a block.
+#[derive(Resource, Debug, Default)]
+pub struct Closing(pub Vec<Entity>);
+
 /// Messages of the operator that miners are to be shown in this tick.
 #[derive(Resource, Debug, Default)]
 pub struct Messages(pub Vec<MinerMessage>);

@@ -7,14 +7,13 @@ mod open;
 
 use super::{Place, start};
 use crate::conduct;
-use crate::ingest::close_channel;
-use crate::resources::{Deadlines, Incoming, Moment, Policy, Replies};
+use crate::resources::{Closing, Deadlines, Incoming, Moment, Policy, Replies};
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use open::{Ask, open};
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::channel_v2::{ChannelV2, ConnectionV2};
-use warppool_components::connection::{CloseReason, Connection, Session};
+use warppool_components::connection::{Connection, Session};
 use warppool_components::limits::USER_AGENT_BYTES_MAX;
 use warppool_components::units::{Difficulty, Target};
 use warppool_net::wire::v2::message::{
@@ -208,6 +207,6 @@ fn close(world: &mut World, connection: Entity, number: u32) -> Result<(), Unhea
     if let Some(mut v2) = world.get_mut::<ConnectionV2>(connection) {
         v2.channels.retain(|channel| !meant.contains(&channel.entity));
     }
-    meant.into_iter().for_each(|channel| close_channel(world, channel, CloseReason::Peer));
+    world.resource_mut::<Closing>().0.extend(meant);
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! A block found on a channel, taken apart by crate `bitcoin`.
 
-use crate::client::Client;
+use crate::client::{Client, Heard};
 use crate::order::subsidy_only;
 use bitcoin::Block;
 use bitcoin::consensus::deserialize;
 use std::time::Duration;
+use warppool_net::wire::v2::message::CloseChannel;
 use warppool_tests::pool::Pool;
 use warppool_tests::work::{EASY_BITS, address, script, with_bits};
 
@@ -48,6 +49,22 @@ fn a_block_of_either_kind_of_channel_is_whole() {
         assert_eq!(block.txdata.len(), 7);
         assert_eq!(block.header.version.to_consensus() as u32, 0x2000_0000 ^ 0x1f0f_0fe0);
     }
+}
+
+/// Shares of a channel that ends in the same tick are judged before it does.
+#[test]
+fn a_block_that_comes_with_the_end_of_its_channel_is_not_lost() {
+    let (mut pool, mut client, [extended, _]) = easy();
+    let network = warppool_components::units::Target::from_compact(EASY_BITS).expect("a target");
+    let job = client.channel(extended).jobs[0].clone();
+    let share =
+        client.channel(extended).search(&job, 0, 0, |hash, target| network.is_met_by(hash) && target.is_met_by(hash));
+    let last = client.push_share(&mut pool, extended, &share);
+    let close = CloseChannel { channel_id: extended, reason_code: "".into() };
+    let heard = client.ask(&mut pool, &close);
+    assert_eq!((heard.len(), pool.blocks.len()), (1, 1));
+    assert!(matches!(heard[0], Heard::Credited { last: credited, .. } if credited == last), "{heard:?}");
+    assert_eq!(client.submit(&mut pool, extended, &share), Err("invalid-channel-id".into()));
 }
 
 #[test]

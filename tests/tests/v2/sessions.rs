@@ -113,6 +113,26 @@ fn a_connection_is_judged_by_all_its_channels() {
     assert_eq!(pool.closed(client.conn), None, "one share in seven is good");
 }
 
+/// A flood spread over channels is a flood.
+#[test]
+fn many_channels_do_not_make_a_flood_smaller() {
+    let mut pool = Pool::default().with_work();
+    let mut client = Client::connect(&mut pool, "maker", 0);
+    let channels: Vec<u32> = (0..10).map(|_| client.open_extended(&mut pool, &address(1)).0).collect();
+    let first = &client.channels[&channels[0]];
+    let share = first.share(&first.jobs[0], 0, 0x1f, 0, 0);
+    let mut sent = 0;
+    while pool.closed(client.conn).is_none() {
+        for channel in &channels {
+            client.push_share(&mut pool, *channel, &share);
+        }
+        pool.tick();
+        sent += channels.len() as u32;
+        assert!(sent < INVALID_LINES_UNTIL_CLOSED + 200, "it goes on after {sent}");
+    }
+    assert_eq!(pool.closed(client.conn), Some(CloseReason::InvalidLines));
+}
+
 #[test]
 fn a_connection_without_a_channel_ends() {
     let mut pool = Pool::default().with_work();
