@@ -130,7 +130,7 @@ fn write_workers(text: &mut Exposition, snapshot: &Snapshot) {
     let tls = snapshot.runtime.sockets.tls_connections.min(pool.connections_v1);
     text.sample("warppool_active_connections", &[("protocol", "v1")], f64::from(pool.connections_v1 - tls));
     text.sample("warppool_active_connections", &[("protocol", "v1_tls")], f64::from(tls));
-    text.sample("warppool_active_connections", &[("protocol", "v2")], 0.0);
+    text.sample("warppool_active_connections", &[("protocol", "v2")], f64::from(pool.connections_v2));
     text.counter("warppool_notify_bytes_total", "Bytes of jobs handed over to miners", pool.notify_bytes as f64);
     let help = "From a new tip to the first credited share of each worker on it";
     text.histogram("warppool_tip_to_first_share_seconds", help, &pool.tip_to_first_share_seconds);

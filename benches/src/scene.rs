@@ -9,8 +9,10 @@ use warppool_components::outbox::Outbox;
 use warppool_components::record::Restored;
 use warppool_components::settings::{Settings, VardiffSettings};
 use warppool_components::template::Template;
-use warppool_components::units::{Hash256, Instant, UnixTime};
+use warppool_components::units::{Hash256, Instant, Sats, Target, UnixTime};
 use warppool_engine::Engine;
+use warppool_net::wire::v2::message::{OpenExtendedMiningChannel, SetupConnection, SubmitSharesExtended};
+use warppool_net::wire::v2::{Message, Text};
 use warppool_tests::pool::{self, START_SECONDS, difficulty};
 use warppool_tests::work::{self, address};
 
@@ -39,6 +41,25 @@ impl Scene {
         }
         scene.tick(&mut inbox);
         scene
+    }
+
+    /// The same with miners of Stratum V2, an extended channel each. The job for the next tip waits on every channel.
+    pub fn with_miners_v2(miners: u32) -> Self {
+        let mut scene = Self::empty();
+        let mut inbox = scene.new_tip();
+        for slot in 0..miners {
+            log_in_v2(slot, &mut inbox);
+        }
+        scene.tick(&mut inbox);
+        scene.settle();
+        scene
+    }
+
+    /// Ticks until nobody waits for a job any more.
+    pub fn settle(&mut self) {
+        while !self.outbox.writes.is_empty() {
+            self.tick(&mut Inbox::default());
+        }
     }
 
     /// One that nobody has connected to.
@@ -85,6 +106,41 @@ impl Scene {
         inbox
     }
 
+    /// News of a tip with the subsidy only, as it was foreseen.
+    pub fn new_empty_tip(&mut self) -> Inbox {
+        self.tip += 1;
+        let template = work::subsidy_only(u64::from(self.tip), self.tip, self.now.unix);
+        let interval = settings().network.halving_interval();
+        let template = Template { coinbase_value: Sats::subsidy(template.height, interval), ..template };
+        Inbox { node: vec![NodeEvent::Template(template.into())], ..Inbox::default() }
+    }
+
+    /// The full work on the latest tip.
+    pub fn full_template(&mut self) -> Inbox {
+        self.tip -= 1;
+        self.new_tip()
+    }
+
+    /// As [`Self::shares`], in frames of Stratum V2.
+    pub fn shares_v2(&mut self, count: usize, miners: u32) -> Inbox {
+        let mut inbox = Inbox::default();
+        let each = count.div_ceil(miners as usize);
+        for number in 0..count {
+            self.extranonce2 += 1;
+            let share = SubmitSharesExtended {
+                channel_id: 1,
+                sequence_number: number as u32,
+                job_id: 1,
+                nonce: number as u32,
+                ntime: START_SECONDS as u32,
+                version: 0x2000_0000,
+                extranonce: &self.extranonce2.to_be_bytes(),
+            };
+            inbox.push_line(key((number / each) as u32), &share.to_frame());
+        }
+        inbox
+    }
+
     /// Shares made so far.
     pub fn shares_made(&self) -> u64 {
         self.extranonce2
@@ -109,6 +165,35 @@ pub fn log_in(slot: u32, inbox: &mut Inbox) {
     let (connection, peer) = (key(slot), IpAddr::V4(Ipv4Addr::LOCALHOST));
     inbox.opened.push(Opened { connection, peer, protocol: Protocol::StratumV1 });
     hello(slot).lines().for_each(|line| inbox.push_line(connection, line.as_bytes()));
+}
+
+/// A miner of Stratum V2 connects and opens a channel.
+fn log_in_v2(slot: u32, inbox: &mut Inbox) {
+    let (connection, peer) = (key(slot), IpAddr::V4(Ipv4Addr::new(127, 0, (slot >> 8) as u8, slot as u8)));
+    inbox.opened.push(Opened { connection, peer, protocol: Protocol::StratumV2 });
+    let nothing = Text::default();
+    let setup = SetupConnection {
+        protocol: 0,
+        min_version: 2,
+        max_version: 2,
+        flags: 0,
+        endpoint_host: nothing,
+        endpoint_port: 0,
+        vendor: "bench".into(),
+        hardware_version: nothing,
+        firmware: nothing,
+        device_id: nothing,
+    };
+    let user = format!("{}.w{slot}", address(1));
+    let open = OpenExtendedMiningChannel {
+        request_id: 1,
+        user_identity: user.as_str().into(),
+        nominal_hash_rate: 1e12,
+        max_target: Target::MAX,
+        min_extranonce_size: 8,
+    };
+    inbox.push_line(connection, &setup.to_frame());
+    inbox.push_line(connection, &open.to_frame());
 }
 
 /// Its lines.

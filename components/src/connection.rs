@@ -94,7 +94,7 @@ pub struct Connection {
     pub opened_at: Instant,
     /// When its last line came.
     pub heard_at: Instant,
-    /// Its first channel. A V1 connection has no other.
+    /// Its channel, where its conduct is counted. A V1 connection has no other; on a V2 connection this one does not mine.
     pub channel: Entity,
     /// The engine has asked for its end, or learnt of it; nothing is sent any more.
     pub closing: bool,

@@ -6,8 +6,7 @@ use crate::units::{Instant, Sats};
 use bevy_ecs::component::Component;
 use std::sync::Arc;
 
-/// Number of a job, unique and rising in one run of the pool; miners see it in hexadecimal. It also stands in
-/// the coinbase, so that no two jobs are ever the same work.
+/// Number of a job, unique and rising in one run of the pool; miners of Stratum V1 see it in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct JobId(pub u32);
 
@@ -18,8 +17,11 @@ pub struct TipNumber(pub u32);
 /// A job. What depends on the payout script is in its [`Payout`]s.
 #[derive(Component, Clone, Debug)]
 pub struct Job {
-    /// Its number.
+    /// Its place in the order of jobs.
     pub id: JobId,
+    /// The number in its coinbase, by which Stratum V2 names it: its `id`, but of a job that was sent ahead of its tip, which
+    /// had to have a coinbase before it had a place in the order.
+    pub number: u32,
     /// The tip it builds on.
     pub tip: TipNumber,
     /// What it is made of.

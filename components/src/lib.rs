@@ -9,6 +9,7 @@
 pub mod address_range;
 pub mod block;
 pub mod channel;
+pub mod channel_v2;
 pub mod conduct;
 pub mod connection;
 pub mod device_class;

@@ -112,6 +112,12 @@ pub const WORKERS_MAX: usize = 128 * 1024;
 /// Workers authorized on one connection (proxies forward many).
 pub const WORKERS_PER_CONNECTION_MAX: usize = 1024;
 
+/// Channels of one Stratum V2 connection: a proxy opens one for each miner behind it.
+pub const CHANNELS_PER_CONNECTION_MAX: usize = 1024;
+
+/// Stratum V2 channels of all connections, as many as there may be workers. One takes less than 2 KB.
+pub const CHANNELS_MAX: usize = WORKERS_MAX;
+
 /// Bytes of a username (address, separator and worker name).
 pub const USERNAME_BYTES_MAX: usize = 256;
 

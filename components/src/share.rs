@@ -15,6 +15,9 @@ use bevy_ecs::entity::Entity;
 pub struct ShareOrigin {
     /// Its channel.
     pub channel: Entity,
+    /// What [`Connection::channel`](crate::connection::Connection::channel) is: what one connection may do is counted there,
+    /// however many channels it has.
+    pub sender: Entity,
     /// Index of its line in the tick's inbox, for the reply.
     pub line: u32,
     /// Place of the username in the channel's submitters; `u32::MAX` when it is not among them.
@@ -35,8 +38,10 @@ pub struct ShareClaim {
     pub ntime: u32,
     /// Header nonce.
     pub nonce: u32,
-    /// The sixth parameter: version bits or a whole version, as sent.
+    /// Version bits or a whole version, as sent; `None` is the job's.
     pub version: Option<u32>,
+    /// `version` is a whole one, never the rolled bits alone (Stratum V2).
+    pub is_whole_version: bool,
 }
 
 /// What is to be hashed: written by `assemble`, turned into a header by `hash`.

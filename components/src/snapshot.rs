@@ -52,6 +52,8 @@ pub struct PoolSnapshot {
     pub blocks_found: u64,
     /// Live V1 connections.
     pub connections_v1: u32,
+    /// Live V2 connections.
+    pub connections_v2: u32,
     /// Workers that are online by [`PresenceState::is_online`].
     pub workers_online: u32,
     /// Authorize requests that succeeded since the start.

@@ -36,7 +36,7 @@ pub fn build() -> Schedule {
             block::block,
             account::account,
             (vardiff::vardiff, vardiff::ease).chain(),
-            (reply::answer, reply::send).chain(),
+            (reply::answer, reply::send, reply::send_ahead).chain(),
             announce::announce,
             reap::stop,
             persist::persist,

@@ -10,14 +10,15 @@ use warppool_components::settings::{Payee, Settings};
 use warppool_components::share::{ShareClaim, ShareHash, ShareOrigin, ShareVerdict, ShareWork};
 use warppool_components::units::{Difficulty, Hash256, Target};
 use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
+use warppool_systems::ahead::Ahead;
 use warppool_systems::block::{self, Counted};
 use warppool_systems::extranonces::Extranonces;
 use warppool_systems::fanout::Fanout;
 use warppool_systems::identity;
 use warppool_systems::payees::Payees;
 use warppool_systems::resources::{
-    Authorizes, BlockIndex, BlockNews, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages, Moment,
-    NodeView, Outgoing, Owed, Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
+    Authorizes, BlockIndex, BlockNews, Closing, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages,
+    Moment, NodeView, Outgoing, Owed, Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
 };
 use warppool_systems::windows;
 
@@ -36,6 +37,8 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
     world.init_resource::<Requests>();
     world.init_resource::<Owed>();
     world.init_resource::<Fanout>();
+    world.init_resource::<Ahead>();
+    world.init_resource::<Closing>();
     world.init_resource::<Messages>();
     world.init_resource::<JobBoard>();
     world.init_resource::<NodeView>();
@@ -53,7 +56,7 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
 /// All share entities there will ever be, in one archetype, so that each component is one slice.
 fn spawn_share_rows(world: &mut World) {
     let blank = (
-        ShareOrigin { channel: Entity::PLACEHOLDER, line: 0, submitter: 0 },
+        ShareOrigin { channel: Entity::PLACEHOLDER, sender: Entity::PLACEHOLDER, line: 0, submitter: 0 },
         ShareClaim::default(),
         ShareWork {
             job: Entity::PLACEHOLDER,

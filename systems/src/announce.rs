@@ -1,12 +1,14 @@
 //! Twelfth: what the operator has to say to miners.
 //!
 //! It stands behind all answers and jobs of the tick, and only those hear it that have a worker: before that, firmware
-//! does not expect lines that it did not ask for.
+//! does not expect lines that it did not ask for. Stratum V2 has no message for it.
 
 use crate::resources::{Messages, Outgoing, WorkerIndex};
 use bevy_ecs::entity::Entity;
+use bevy_ecs::query::Without;
 use bevy_ecs::system::{Query, Res, ResMut};
 use warppool_components::channel::Channel;
+use warppool_components::channel_v2::ChannelV2;
 use warppool_components::inbox::{MinerMessage, SharedBytes};
 use warppool_components::outbox::{Body, Write};
 use warppool_components::worker::WorkerIdentity;
@@ -17,7 +19,7 @@ pub fn announce(
     mut messages: ResMut<Messages>,
     index: Res<WorkerIndex>,
     identities: Query<&WorkerIdentity>,
-    channels: Query<&Channel>,
+    channels: Query<&Channel, Without<ChannelV2>>,
     mut outgoing: ResMut<Outgoing>,
 ) {
     if messages.0.is_empty() {

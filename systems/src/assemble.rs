@@ -69,7 +69,7 @@ impl Bench<'_, '_, '_> {
         let payout = channel.payout_of(claim.job).ok_or(Reject::Unauthorized)?;
         payouts.by_payee.get(payout as usize).and_then(Option::as_ref).ok_or(Reject::UnknownJob)?;
         let epoch = epochs.at(claim.job);
-        let (version, version_fits) = rolled_version(job.template.version, claim.version, channel.version_mask);
+        let (version, version_fits) = rolled_version(job.template.version, claim, channel.version_mask);
         work.job = entity;
         work.payout = payout;
         work.extranonce = extranonce(channel, claim)?;
@@ -113,8 +113,11 @@ fn extranonce(channel: &Channel, claim: &ShareClaim) -> Result<[u8; EXTRANONCE_B
 
 /// The version of the header, and whether only allowed bits differ from the job's. Miners send the rolled bits
 /// alone (BIP310) or the whole version; the advertised version has all rollable bits zero, so both are told apart.
-fn rolled_version(job_version: u32, claimed: Option<u32>, mask: u32) -> (u32, bool) {
-    let Some(claimed) = claimed else { return (job_version, true) };
+fn rolled_version(job_version: u32, claim: &ShareClaim, mask: u32) -> (u32, bool) {
+    let Some(claimed) = claim.version else { return (job_version, true) };
+    if claim.is_whole_version {
+        return (claimed, claimed & !mask == job_version & !mask);
+    }
     if claimed & !mask == 0 {
         return (job_version | claimed, true);
     }
@@ -130,6 +133,10 @@ fn rolled_version(job_version: u32, claimed: Option<u32>, mask: u32) -> (u32, bo
 mod tests {
     use super::*;
 
+    fn claim(version: Option<u32>, is_whole_version: bool) -> ShareClaim {
+        ShareClaim { version, is_whole_version, ..ShareClaim::default() }
+    }
+
     #[test]
     fn a_version_is_taken_as_bits_or_whole() {
         let (version, mask) = (0x2000_0004, 0x1fff_e000);
@@ -143,9 +150,20 @@ mod tests {
             (Some(0x20c0_1004), (0x20c0_1004, false)),
             (Some(0x60c0_0004), (0x60c0_0004, false)),
         ] {
-            assert_eq!(rolled_version(version, claimed, mask), expected, "{claimed:x?}");
+            assert_eq!(rolled_version(version, &claim(claimed, false), mask), expected, "{claimed:x?}");
         }
-        assert_eq!(rolled_version(version, Some(0x2000), 0), (0x2000_2004, false), "nothing was negotiated");
-        assert_eq!(rolled_version(version, Some(version), 0), (version, true));
+        let nothing_negotiated = rolled_version(version, &claim(Some(0x2000), false), 0);
+        assert_eq!(nothing_negotiated, (0x2000_2004, false));
+        assert_eq!(rolled_version(version, &claim(Some(version), false), 0), (version, true));
+    }
+
+    #[test]
+    fn a_whole_version_is_never_taken_for_bits() {
+        let (version, mask) = (0x2000_0004, 0x1fff_ffe0);
+        for (claimed, fits) in
+            [(version, true), (0x2000_0024, true), (0x20c0_0004, true), (0x0000_0020, false), (0, false)]
+        {
+            assert_eq!(rolled_version(version, &claim(Some(claimed), true), mask), (claimed, fits), "{claimed:x}");
+        }
     }
 }

@@ -11,7 +11,7 @@
 //! sends the same template twice. Locktime and sequence bind the coinbase to its height, as BIP54 will want.
 
 use std::sync::Arc;
-use warppool_components::job::{CoinbaseOutput, JobId};
+use warppool_components::job::CoinbaseOutput;
 use warppool_components::limits::EXTRANONCE_BYTES;
 use warppool_components::settings::{Cut, Payee, PayoutSettings};
 use warppool_components::template::Template;
@@ -27,18 +27,18 @@ const SEQUENCE: [u8; 4] = 0xffff_fffe_u32.to_le_bytes();
 const WITNESS_START: [u8; 2] = [1, 32];
 
 /// scriptSig up to the extranonce, its push included.
-fn script_start(height: u32, job: JobId, tag: &str) -> Vec<u8> {
+fn script_start(height: u32, number: u32, tag: &str) -> Vec<u8> {
     let mut script = Vec::with_capacity(100);
     push_height(&mut script, height);
-    push(&mut script, &job.0.to_le_bytes());
+    push(&mut script, &number.to_le_bytes());
     push(&mut script, tag.as_bytes());
     script.push(EXTRANONCE_BYTES as u8);
     script
 }
 
-/// The bytes before the extranonce, without witness.
-pub fn prefix(template: &Template, job: JobId, tag: &str) -> Vec<u8> {
-    let script = script_start(template.height, job, tag);
+/// The bytes before the extranonce, without witness. `number` is the job's.
+pub fn prefix(template: &Template, number: u32, tag: &str) -> Vec<u8> {
+    let script = script_start(template.height, number, tag);
     let mut bytes = Vec::with_capacity(160);
     bytes.extend_from_slice(&VERSION);
     bytes.push(1);
@@ -50,8 +50,8 @@ pub fn prefix(template: &Template, job: JobId, tag: &str) -> Vec<u8> {
 }
 
 /// The whole scriptSig for people, the extranonce's bytes as zeros.
-pub fn script_for_people(height: u32, job: JobId, tag: &str) -> Vec<u8> {
-    let mut script = script_start(height, job, tag);
+pub fn script_for_people(height: u32, number: u32, tag: &str) -> Vec<u8> {
+    let mut script = script_start(height, number, tag);
     script.extend_from_slice(&[0; EXTRANONCE_BYTES]);
     script
 }

@@ -38,10 +38,10 @@ pub fn conduct(
     let (origins, verdicts) = columns.next().expect("the share rows are spawned at start");
     let (origins, verdicts) = (&origins[..live.0], &verdicts[..live.0]);
     let mut at = 0;
-    for group in origins.chunk_by(|one, other| one.channel == other.channel) {
+    for group in origins.chunk_by(|one, other| one.sender == other.sender) {
         let verdicts = &verdicts[at..at + group.len()];
         at += group.len();
-        if let Ok(mut channel) = channels.get_mut(group[0].channel) {
+        if let Ok(mut channel) = channels.get_mut(group[0].sender) {
             let bad = verdicts.iter().filter(|verdict| verdict.reject.is_some_and(is_its_fault)).count();
             let good = verdicts.iter().filter(|verdict| verdict.reject.is_none()).count();
             count(&mut channel.conduct, good as u32, bad as u32, moment.0.instant, &mut deadlines);

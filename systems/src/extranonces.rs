@@ -58,6 +58,11 @@ impl Extranonces {
         }
     }
 
+    /// Frees a value at once: nobody can come back to it. It is given again only after all others were.
+    pub fn free(&mut self, value: Extranonce1) {
+        self.taken.remove(&value);
+    }
+
     /// What a session had that ended less than ten minutes ago; it then belongs to the caller, whose own value is
     /// free again.
     pub fn resume(&mut self, session: u64, own: Extranonce1) -> Option<Former> {

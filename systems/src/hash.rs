@@ -163,6 +163,7 @@ mod tests {
         let payout = Payout { coinbase_suffix: suffix.into(), outputs: [].into(), notify: None, notify_clean: None };
         let job = Job {
             id: JobId(u32::from(number)),
+            number: u32::from(number),
             tip: TipNumber(1),
             template: Arc::new(template(number)),
             ntime: 0,

@@ -1,7 +1,9 @@
 //! First: connections that came and went, news from the node, orders.
 
+use crate::ahead::{self, Ahead};
 use crate::extranonces::{Extranonces, Former};
 use crate::identity;
+use crate::jobs;
 use crate::payees::Payees;
 use crate::resources::{
     BlockNews, ConnectionIndex, Incoming, JobBoard, Messages, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies,
@@ -11,11 +13,11 @@ use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
 use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
+use warppool_components::channel_v2::ConnectionV2;
 use warppool_components::conduct::{Conduct, CreditCount};
-use warppool_components::connection::{CloseReason, Connection, Session};
+use warppool_components::connection::{CloseReason, Connection, ConnectionKey, Protocol, Session};
 use warppool_components::event::{PoolEvent, PoolEventKind};
 use warppool_components::inbox::{Closed, Command, Now, Opened};
-use warppool_components::job::JobPayouts;
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_components::outbox::{Close, NoticeLevel};
 use warppool_components::submitters::Submitters;
@@ -49,9 +51,6 @@ fn open(world: &mut World, opened: Opened) {
         return;
     }
     let instant = world.resource::<Moment>().0.instant;
-    let (session_id, extranonce1) = world.resource_mut::<Extranonces>().take();
-    let settings = &world.resource::<Policy>().0.vardiff;
-    let vardiff = Vardiff::starting_at(settings.initial, settings.target_seconds_per_share);
     let channel = world.spawn_empty().id();
     let connection = world
         .spawn((
@@ -64,12 +63,27 @@ fn open(world: &mut World, opened: Opened) {
                 channel,
                 closing: false,
             },
-            Session { session_id, ..Session::default() },
+            Session::default(),
         ))
         .id();
+    let session_id = begin_channel(world, channel, connection, opened.connection);
+    if let Some(mut session) = world.get_mut::<Session>(connection) {
+        session.session_id = session_id;
+    }
+    if opened.protocol == Protocol::StratumV2 {
+        world.entity_mut(connection).insert(ConnectionV2::default());
+    }
+    world.resource_mut::<ConnectionIndex>().insert(opened.connection, connection);
+}
+
+/// Makes the empty entity `channel` a channel of `connection`. Gives the session id that belongs to its extranonce.
+pub fn begin_channel(world: &mut World, channel: Entity, connection: Entity, key: ConnectionKey) -> u64 {
+    let (session_id, extranonce1) = world.resource_mut::<Extranonces>().take();
+    let settings = &world.resource::<Policy>().0.vardiff;
+    let vardiff = Vardiff::starting_at(settings.initial, settings.target_seconds_per_share);
     let state = Channel {
         connection,
-        key: opened.connection,
+        key,
         extranonce1,
         version_mask: 0,
         payout: None,
@@ -87,7 +101,7 @@ fn open(world: &mut World, opened: Opened) {
         last_job: None,
     };
     world.entity_mut(channel).insert((state, vardiff, DifficultyEpochs::default()));
-    world.resource_mut::<ConnectionIndex>().insert(opened.connection, connection);
+    session_id
 }
 
 fn hear_from_node(world: &mut World, event: NodeEvent) {
@@ -139,6 +153,7 @@ fn obey(world: &mut World, command: Command) {
     match command {
         Command::Reload(settings) => {
             world.resource_mut::<Policy>().0 = *settings;
+            ahead::discard(world);
             pay_anew(world);
         }
         Command::ShowMessage(message) => world.resource_mut::<Messages>().0.push(message),
@@ -178,7 +193,7 @@ fn pay_anew(world: &mut World) {
 }
 
 /// Asks the sockets to end a connection and takes it out of the world.
-pub fn disconnect(world: &mut World, key: warppool_components::connection::ConnectionKey, reason: CloseReason) {
+pub fn disconnect(world: &mut World, key: ConnectionKey, reason: CloseReason) {
     world.resource_mut::<Outgoing>().0.closes.push(Close { connection: key, reason });
     forget(world, Closed { connection: key, reason });
 }
@@ -191,21 +206,42 @@ pub fn forget(world: &mut World, closed: Closed) {
     world.resource_mut::<PoolTotals>().disconnected += 1;
     let channel_entity = world.get::<Connection>(entity).map(|connection| connection.channel);
     let session_id = world.get::<Session>(entity).map(|session| session.session_id);
+    let others = world.get::<ConnectionV2>(entity).map(|v2| v2.channels.clone()).unwrap_or_default();
+    for channel in others {
+        close_channel(world, channel.entity, closed.reason);
+    }
     if let (Some(channel_entity), Some(session_id)) = (channel_entity, session_id) {
-        forget_channel(world, channel_entity, session_id, now, closed.reason);
+        keep_extranonce(world, channel_entity, session_id, now.instant);
+        leave_channel(world, channel_entity, now, closed.reason);
         world.despawn(channel_entity);
     }
     world.despawn(entity);
 }
 
-fn forget_channel(world: &mut World, entity: Entity, session_id: u64, now: Now, reason: CloseReason) {
-    let Some(mut channel) = world.get_mut::<Channel>(entity) else { return };
-    let submitters = std::mem::take(&mut channel.submitters);
-    let (payout, connection) = (channel.payout, channel.connection);
+/// Takes a channel of Stratum V2 out of the world whose connection may go on. There is no way to have it again.
+pub fn close_channel(world: &mut World, entity: Entity, reason: CloseReason) {
+    let now = world.resource::<Moment>().0;
+    if let Some(extranonce1) = world.get::<Channel>(entity).map(|channel| channel.extranonce1) {
+        world.resource_mut::<Extranonces>().free(extranonce1);
+    }
+    leave_channel(world, entity, now, reason);
+    world.despawn(entity);
+    let mut ahead = world.resource_mut::<Ahead>();
+    ahead.channels = ahead.channels.saturating_sub(1);
+}
+
+fn keep_extranonce(world: &mut World, entity: Entity, session_id: u64, now: Instant) {
+    let Some(channel) = world.get::<Channel>(entity) else { return };
     let (extranonce1, first_job, last_job) = (channel.extranonce1, channel.first_job, channel.last_job);
     let epochs = world.get::<DifficultyEpochs>(entity).cloned().unwrap_or_default();
     let former = Former { extranonce1, first_job, last_job, epochs };
-    world.resource_mut::<Extranonces>().keep(session_id, former, now.instant);
+    world.resource_mut::<Extranonces>().keep(session_id, former, now);
+}
+
+fn leave_channel(world: &mut World, entity: Entity, now: Now, reason: CloseReason) {
+    let Some(mut channel) = world.get_mut::<Channel>(entity) else { return };
+    let submitters = std::mem::take(&mut channel.submitters);
+    let (payout, connection) = (channel.payout, channel.connection);
     if let Some(payout) = payout {
         release(world, payout, connection);
     }
@@ -225,12 +261,8 @@ fn release(world: &mut World, payout: u32, connection: Entity) {
         world.get::<Connection>(connection).map(|connection| PeerNetwork::of(connection.peer)).unwrap_or_default();
     let Some(evicted) = world.resource_mut::<Payees>().release(payout, newest, peer) else { return };
     let jobs: Vec<Entity> = world.resource::<JobBoard>().jobs.iter().map(|(_, job)| *job).collect();
-    for job in jobs {
-        let mut payouts = world.get_mut::<JobPayouts>(job);
-        if let Some(payout) = payouts.as_mut().and_then(|payouts| payouts.by_payee.get_mut(evicted as usize)) {
-            *payout = None;
-        }
-    }
+    jobs.into_iter().for_each(|job| jobs::forget_payee(world, job, evicted));
+    ahead::forget_payees(world, &[evicted]);
 }
 
 /// One connection of `worker` less.

@@ -5,13 +5,14 @@
 //! subsidy-only one goes out at once, and the next job when thousands of connections at once have crowded
 //! the latest with shares.
 
+use crate::ahead;
 use crate::coinbase;
 use crate::payees::Payees;
 use crate::resources::{JobBoard, Moment, NodeView, Outgoing, Policy};
 use crate::sha256d::Midstate;
 use crate::share_set::ShareSet;
 use bevy_ecs::component::Component;
-
+use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +34,21 @@ pub struct CoinbaseStart {
     pub tail: Vec<u8>,
 }
 
-/// Makes the job that is due, if one is.
+impl CoinbaseStart {
+    /// Of a coinbase that starts so.
+    pub fn new(prefix: &[u8]) -> Self {
+        let (midstate, tail) = Midstate::new(prefix);
+        Self { midstate, tail: tail.to_vec() }
+    }
+}
+
+/// Makes the job that is due, if one is, or else the one to be sent ahead of the next tip.
 pub fn jobs(world: &mut World) {
     let now = world.resource::<Moment>().0;
-    let Some((template, clean)) = due(world, now) else { return };
-    make_job(world, now, &template, clean);
+    match due(world, now) {
+        Some((template, clean)) => make_job(world, now, &template, clean),
+        None => ahead::reserve(world, now),
+    }
 }
 
 /// The template for a new job, and whether the job starts a new tip.
@@ -70,22 +81,34 @@ fn may_refresh(view: &NodeView) -> bool {
 fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) {
     let tag = coinbase::tag_text(&world.resource::<Policy>().0.pool_tag);
     let (id, tip) = number_job(world, now, template, clean);
-    let prefix = coinbase::prefix(template, id, &tag);
-    let (midstate, tail) = Midstate::new(&prefix);
-    let start = CoinbaseStart { midstate, tail: tail.to_vec() };
+    let prepared = if clean { ahead::take(world, template) } else { None };
+    let known = prepared.and_then(|entity| world.get::<Job>(entity));
+    let number = known.map_or(id.0, |job| job.number);
+    let coinbase_prefix = known.map(|job| Arc::clone(&job.coinbase_prefix));
     let job = Job {
         id,
         tip,
+        number,
         ntime: template.time_at(now.unix).header_seconds(),
         template: Arc::clone(template),
-        coinbase_prefix: prefix.into(),
+        coinbase_prefix: coinbase_prefix.unwrap_or_else(|| coinbase::prefix(template, number, &tag).into()),
         created_at: now.instant,
         clean,
     };
     let snapshot = Arc::new(picture(world, &job, now, tag));
-    let entity = world.spawn((job, JobPayouts::default(), ShareSet::default(), start)).id();
+    let entity = match prepared {
+        // Its coinbases stay as they were sent.
+        Some(entity) => world.entity_mut(entity).insert(job).id(),
+        None => {
+            let start = CoinbaseStart::new(&job.coinbase_prefix);
+            world.spawn((job, JobPayouts::default(), ShareSet::default(), start)).id()
+        }
+    };
     let mut board = world.resource_mut::<JobBoard>();
     board.jobs.push_back((id, entity));
+    if number != id.0 {
+        board.sent_ahead.push_back((number, id));
+    }
     board.broadcast = Some(entity);
     board.template_unused = false;
     board.refresh_at = now.instant + Duration::from_secs(JOB_REFRESH_SECONDS);
@@ -116,7 +139,7 @@ fn picture(world: &World, job: &Job, now: Now, tag: String) -> JobSnapshot {
     let (template, settings) = (&job.template, &world.resource::<Policy>().0);
     let payees = world.resource::<Payees>();
     let payee = payees.in_use().next().map(|index| payees.payee(index)).or(settings.payout.fallback.as_ref());
-    let script = coinbase::script_for_people(template.height, job.id, &tag);
+    let script = coinbase::script_for_people(template.height, job.number, &tag);
     JobSnapshot {
         id: format!("{:x}", job.id.0),
         height: template.height,
@@ -142,6 +165,14 @@ fn picture(world: &World, job: &Job, now: Now, tag: String) -> JobSnapshot {
 
 fn outputs(template: &Template, payee: &Payee, settings: &PayoutSettings) -> Arc<[CoinbaseOutput]> {
     coinbase::outputs(template, payee, settings).into()
+}
+
+/// Takes a payee out of a job: its index will be another's.
+pub fn forget_payee(world: &mut World, job: Entity, index: u32) {
+    let mut payouts = world.get_mut::<JobPayouts>(job);
+    if let Some(payout) = payouts.as_mut().and_then(|payouts| payouts.by_payee.get_mut(index as usize)) {
+        *payout = None;
+    }
 }
 
 /// The payout of `payee` in a job, made when it is first asked for.

@@ -37,7 +37,7 @@ pub fn judge(
         if verdict.reject.is_none() {
             verdict.reject = match work.target.is_met_by(&hash.hash) {
                 true => {
-                    let mut channel = channels.get_mut(origin.channel).expect("assemble found it in this tick");
+                    let mut channel = channels.get_mut(origin.sender).expect("a connection has it as long as it lives");
                     remember(hash, &mut known, is_limited.then(|| channel.credits.of(job.id)))
                 }
                 false => Some(Reject::LowDifficulty),

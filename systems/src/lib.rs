@@ -26,6 +26,7 @@ pub mod reply;
 pub mod session;
 pub mod vardiff;
 
+pub mod ahead;
 pub mod coinbase;
 pub mod device_class;
 pub mod extranonces;

@@ -1,20 +1,24 @@
-//! Second: lines become share rows and requests.
+//! Second: lines and frames become share rows and requests.
 //!
 //! After this system nobody but `reply` knows what protocol a miner speaks.
 
 use crate::conduct;
 use crate::resources::{
-    Asked, ConnectionIndex, Deadlines, Incoming, LineReply, LiveShares, Moment, PendingRequest, Replies, Requests,
+    Asked, ConnectionIndex, Deadlines, Incoming, JobBoard, LineReply, LiveShares, Moment, PendingRequest, Replies,
+    Requests,
 };
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Query, Res, ResMut};
 use warppool_components::channel::Channel;
-use warppool_components::connection::{Connection, ConnectionKey};
+use warppool_components::channel_v2::ConnectionV2;
+use warppool_components::connection::{Connection, ConnectionKey, Protocol};
 use warppool_components::limits::WORKERS_PER_CONNECTION_MAX;
 use warppool_components::reject::Reject;
 use warppool_components::share::{ShareClaim, ShareOrigin, ShareVerdict};
 use warppool_components::units::Instant;
 use warppool_net::wire::v1::{Message, Request, SubmitError, emit, parse as parse_line, scan_submit};
+use warppool_net::wire::v2::message::SubmitSharesError;
+use warppool_net::wire::v2::{Message as _, Shares, scan_shares};
 
 /// The columns that `parse` fills.
 type Columns = (&'static mut ShareOrigin, &'static mut ShareClaim, &'static mut ShareVerdict);
@@ -32,6 +36,8 @@ pub fn parse(
     incoming: Res<Incoming>,
     index: Res<ConnectionIndex>,
     mut connections: Query<&mut Connection>,
+    links: Query<&ConnectionV2>,
+    board: Res<JobBoard>,
     mut channels: Query<&mut Channel>,
     mut rows: Query<Columns>,
     mut live: ResMut<LiveShares>,
@@ -54,14 +60,19 @@ pub fn parse(
         replies: &mut replies,
         requests: &mut requests,
         deadlines: &mut deadlines,
+        board: &board,
     };
     let mut sender: Option<Sender> = None;
     for (number, line) in incoming.0.lines.iter().enumerate() {
         if sender.as_ref().is_none_or(|sender| sender.key != line.connection) {
-            sender = Sender::find(line.connection, &index, &mut connections, &moment);
+            sender = Sender::find(line.connection, &index, &mut connections, &links, &moment);
         }
         // Lines of a connection that was refused or is gone for longer are nobody's.
         let Some(sender) = &mut sender else { continue };
+        if let Some(link) = sender.link {
+            intake.frame(number as u32, incoming.0.text(line), sender, link, &mut channels);
+            continue;
+        }
         let Ok(mut channel) = channels.get_mut(sender.channel) else { continue };
         intake.line(number as u32, incoming.0.text(line), sender, &mut channel);
     }
@@ -69,25 +80,30 @@ pub fn parse(
 }
 
 /// Who sent the line at hand.
-struct Sender {
+struct Sender<'a> {
     key: ConnectionKey,
     connection: Entity,
     channel: Entity,
     /// A request of this connection waits for `session`, so what the channel may do is known only after it.
     asked: bool,
+    /// The channels by their numbers, on a connection that sends frames.
+    link: Option<&'a ConnectionV2>,
 }
 
-impl Sender {
+impl<'a> Sender<'a> {
     fn find(
         key: ConnectionKey,
         index: &ConnectionIndex,
         connections: &mut Query<&mut Connection>,
+        links: &'a Query<&ConnectionV2>,
         moment: &Moment,
     ) -> Option<Self> {
         let entity = index.get(key)?;
         let mut connection = connections.get_mut(entity).ok()?;
         connection.heard_at = moment.0.instant;
-        Some(Self { key, connection: entity, channel: connection.channel, asked: false })
+        let is_v2 = connection.protocol == Protocol::StratumV2;
+        let link = if is_v2 { links.get(entity).ok() } else { None };
+        Some(Self { key, connection: entity, channel: connection.channel, asked: false, link })
     }
 }
 
@@ -101,6 +117,7 @@ struct Intake<'a> {
     replies: &'a mut Replies,
     requests: &'a mut Requests,
     deadlines: &'a mut Deadlines,
+    board: &'a JobBoard,
 }
 
 impl Intake<'_> {
@@ -130,6 +147,52 @@ impl Intake<'_> {
         }
     }
 
+    /// A frame of Stratum V2: a share, or something for `session`.
+    fn frame(
+        &mut self,
+        line: u32,
+        frame: &[u8],
+        sender: &Sender,
+        link: &ConnectionV2,
+        channels: &mut Query<&mut Channel>,
+    ) {
+        let Some(shares) = scan_shares(frame) else {
+            self.request(line, None, Asked::Frame, sender);
+            return;
+        };
+        let place = link.channel(shares.channel_id).filter(|place| place.is_extended == shares.is_extended);
+        match place.and_then(|place| Some((place.entity, channels.get_mut(place.entity).ok()?))) {
+            Some((entity, channel)) => self.share_v2(line, &shares, entity, &channel, sender),
+            None => {
+                if let Ok(mut trunk) = channels.get_mut(sender.channel) {
+                    conduct::count(&mut trunk.conduct, 0, 1, self.now, self.deadlines);
+                }
+                self.refuse_v2(line, &shares, "invalid-channel-id");
+            }
+        }
+    }
+
+    fn share_v2(&mut self, line: u32, shares: &Shares, entity: Entity, channel: &Channel, sender: &Sender) {
+        let row = self.live;
+        if row == self.origins.len() {
+            self.refuse_v2(line, shares, "too-many-shares");
+            return;
+        }
+        self.live += 1;
+        // A channel has one worker, who was named when it was opened.
+        self.origins[row] = ShareOrigin { channel: entity, sender: sender.channel, line, submitter: 0 };
+        self.claims[row] = ShareClaim { job: self.board.by_number(shares.claim.job.0), ..shares.claim };
+        self.verdicts[row] = ShareVerdict { reject: may_not_submit(channel), ..ShareVerdict::default() };
+        self.replies.share_ids.push((shares.channel_id, shares.sequence_number));
+        self.replies.lines[line as usize] = LineReply::ShareV2(row as u32);
+    }
+
+    fn refuse_v2(&mut self, line: u32, shares: &Shares, code: &str) {
+        let (channel_id, sequence_number) = (shares.channel_id, shares.sequence_number);
+        let error = SubmitSharesError { channel_id, sequence_number, error_code: code.into() };
+        self.replies.answer(line, |out| error.encode(out));
+    }
+
     fn request(&mut self, line: u32, id: Option<Vec<u8>>, request: Asked, sender: &Sender) {
         self.requests.0.push(PendingRequest { connection: sender.connection, line, id, request });
     }
@@ -154,7 +217,7 @@ impl Intake<'_> {
         let row_number = row as u32;
         let submitter = channel.submitters.find_for_share(username).unwrap_or(UNKNOWN_SUBMITTER);
         let is_flood = conduct::is_answered_cheaply(&channel.conduct);
-        self.origins[row] = ShareOrigin { channel: sender.channel, line, submitter };
+        self.origins[row] = ShareOrigin { channel: sender.channel, sender: sender.channel, line, submitter };
         self.claims[row] = claim.unwrap_or_default();
         let reject = match claim {
             Err(error) => {

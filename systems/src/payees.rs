@@ -85,13 +85,14 @@ impl Payees {
         self.free.push(index);
     }
 
-    /// Frees the indexes that no job older than `oldest` can name any more.
-    pub fn reuse(&mut self, oldest: JobId) {
-        for index in 0..self.entries.len() {
-            if self.entries[index].released.is_some_and(|(released_at, _)| released_at < oldest) {
-                self.free(index as u32);
-            }
-        }
+    /// Frees the indexes that no job older than `oldest` can name any more, and gives them: a job that was sent ahead may
+    /// still know them.
+    pub fn reuse(&mut self, oldest: JobId) -> Vec<u32> {
+        let is_over = |entry: &Entry| entry.released.is_some_and(|(released_at, _)| released_at < oldest);
+        let over = self.entries.iter().enumerate().filter(|(_, entry)| is_over(entry));
+        let over: Vec<u32> = over.map(|(index, _)| index as u32).collect();
+        over.iter().for_each(|index| self.free(*index));
+        over
     }
 
     /// Who has `index`.

@@ -17,6 +17,7 @@ use bevy_ecs::system::{Local, Query, Res, ResMut};
 use std::sync::Arc;
 use std::time::Duration;
 use warppool_components::channel::{Channel, Vardiff};
+use warppool_components::channel_v2::ConnectionV2;
 use warppool_components::event::{PoolEvent, PoolEventKind};
 use warppool_components::inbox::Now;
 use warppool_components::job::{CoinbaseOutput, Job, JobId};
@@ -47,6 +48,7 @@ pub struct Subject<'w, 's> {
     channels: Query<'w, 's, (&'static Channel, &'static Vardiff)>,
     jobs: Query<'w, 's, &'static Job>,
     blocks: Query<'w, 's, &'static BlockRow>,
+    links: Query<'w, 's, &'static ConnectionV2>,
 }
 
 /// A picture that is being taken.
@@ -114,6 +116,7 @@ fn begin(subject: &Subject) -> Round {
 
 fn pool(subject: &mut Subject, workers: &[WorkerSnapshot]) -> PoolSnapshot {
     let now = subject.moment.0.instant;
+    let connections_v2 = subject.links.iter().len() as u32;
     let totals = &mut *subject.totals;
     PoolSnapshot {
         hashrates: windows::rates(&mut totals.hashrate, now),
@@ -123,7 +126,8 @@ fn pool(subject: &mut Subject, workers: &[WorkerSnapshot]) -> PoolSnapshot {
         best_now: totals.best_now,
         best_ever: totals.best_ever,
         blocks_found: totals.blocks_found,
-        connections_v1: subject.connections.len() as u32,
+        connections_v1: (subject.connections.len() as u32).saturating_sub(connections_v2),
+        connections_v2,
         workers_online: workers.iter().filter(|worker| worker.presence.is_online()).count() as u32,
         authorized: totals.authorized,
         disconnected: totals.disconnected,

@@ -2,15 +2,19 @@
 
 mod workers;
 
+use crate::ahead::{self, Ahead};
 use crate::conduct;
 use crate::extranonces::Extranonces;
 use crate::fanout::Fanout;
-use crate::ingest::{disconnect, forget};
+use crate::ingest::{close_channel, disconnect, forget};
 use crate::payees::Payees;
-use crate::resources::{Deadlines, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, SWEEP_INTERVAL, Stopping};
+use crate::resources::{
+    Closing, Deadlines, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, SWEEP_INTERVAL, Stopping,
+};
 use bevy_ecs::world::World;
 use std::time::Duration;
 use warppool_components::channel::Channel;
+use warppool_components::channel_v2::ConnectionV2;
 use warppool_components::connection::{CloseReason, Connection, ConnectionKey};
 use warppool_components::inbox::Now;
 use warppool_components::job::Job;
@@ -24,6 +28,9 @@ const JOB_KEPT: Duration = Duration::from_secs(600);
 /// Cleans up after the tick.
 pub fn reap(world: &mut World) {
     let now = world.resource::<Moment>().0;
+    for channel in std::mem::take(&mut world.resource_mut::<Closing>().0) {
+        close_channel(world, channel, CloseReason::Peer);
+    }
     for closed in std::mem::take(&mut world.resource_mut::<Incoming>().0.closed) {
         forget(world, closed);
     }
@@ -67,7 +74,9 @@ fn forget_old_jobs(world: &mut World, now: Instant) {
         world.despawn(oldest);
     }
     if let Some((oldest, _)) = world.resource::<JobBoard>().jobs.front().copied() {
-        world.resource_mut::<Payees>().reuse(oldest);
+        world.resource_mut::<JobBoard>().sent_ahead.retain(|(_, id)| *id >= oldest);
+        let freed = world.resource_mut::<Payees>().reuse(oldest);
+        ahead::forget_payees(world, &freed);
     }
 }
 
@@ -93,17 +102,22 @@ fn release_without_node(world: &mut World, now: Instant) {
 
 /// Connections whose time without a worker is over, and those that send nothing of use.
 fn overdue(world: &mut World, now: Instant) -> Vec<(ConnectionKey, CloseReason)> {
-    let mut connections = world.query::<&Connection>();
-    let reason = |connection: &Connection| {
-        let overdue = is_overdue(world, connection, now).then_some(CloseReason::AuthorizeDeadline);
+    let mut connections = world.query::<(&Connection, Option<&ConnectionV2>)>();
+    let reason = |connection: &Connection, v2: Option<&ConnectionV2>| {
+        let overdue = is_overdue(world, connection, v2, now).then_some(CloseReason::AuthorizeDeadline);
         overdue.or_else(|| is_hostile(world, connection).then_some(CloseReason::InvalidLines))
     };
-    connections.iter(world).filter_map(|connection| Some((connection.key, reason(connection)?))).collect()
+    let overdue =
+        connections.iter(world).filter_map(|(connection, v2)| Some((connection.key, reason(connection, v2)?)));
+    overdue.collect()
 }
 
 /// A miner that has authorized may be silent for as long as it likes: slow devices are.
-fn is_overdue(world: &World, connection: &Connection, now: Instant) -> bool {
-    let authorized = world.get::<Channel>(connection.channel).is_some_and(|channel| channel.worker.is_some());
+fn is_overdue(world: &World, connection: &Connection, v2: Option<&ConnectionV2>, now: Instant) -> bool {
+    let authorized = match v2 {
+        Some(v2) => v2.has_opened,
+        None => world.get::<Channel>(connection.channel).is_some_and(|channel| channel.worker.is_some()),
+    };
     let is_late = now.since(connection.opened_at) >= Duration::from_secs(AUTHORIZE_DEADLINE_SECONDS);
     let is_silent = now.since(connection.heard_at) >= world.resource::<Policy>().0.idle_evict;
     !authorized && (is_late || is_silent)
@@ -126,6 +140,8 @@ fn next_deadline(world: &World) -> Option<Instant> {
     // Those who still wait for the job are served at once.
     let fanout =
         (!world.resource::<Fanout>().is_done()).then(|| world.resource::<Moment>().0.instant + Duration::from_nanos(1));
+    let is_ahead_due = !world.resource::<Ahead>().waiting.is_empty() || ahead::is_due(world);
+    let ahead = is_ahead_due.then(|| world.resource::<Moment>().0.instant + Duration::from_nanos(1));
     let always = [deadlines.sweep_at, deadlines.snapshot_at, deadlines.keep_alive_at];
-    always.into_iter().map(Some).chain([deadlines.persist_at, refresh, fanout]).flatten().min()
+    always.into_iter().map(Some).chain([deadlines.persist_at, refresh, fanout, ahead]).flatten().min()
 }

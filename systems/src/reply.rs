@@ -5,31 +5,39 @@
 //! is written once for each payee and shared by all who get it.
 
 use crate::fanout::{Fanout, Waiting};
-use crate::jobs;
+use crate::jobs::{self, CoinbaseStart};
 use crate::payees::Payees;
 use crate::resources::{
     Deadlines, Incoming, JobBoard, LineReply, LiveShares, Moment, NodeView, Outgoing, Owed, Policy, PoolTotals, Replies,
 };
 use crate::vardiff::on_job;
 use bevy_ecs::entity::Entity;
-use bevy_ecs::system::{Query, Res, ResMut};
+use bevy_ecs::system::{Local, Query, Res, ResMut};
 use std::time::Duration;
 use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
+use warppool_components::channel_v2::ChannelV2;
 use warppool_components::inbox::SharedBytes;
-use warppool_components::job::{Job, JobPayouts};
-use warppool_components::limits::KEEP_ALIVE_SECONDS;
+use warppool_components::job::{Job, JobPayouts, Payout};
+use warppool_components::limits::{EXTRANONCE1_BYTES, KEEP_ALIVE_SECONDS};
 use warppool_components::outbox::{Body, Outbox, Write};
 use warppool_components::settings::PayoutSettings;
-use warppool_components::share::ShareVerdict;
-use warppool_components::units::Instant;
+use warppool_components::share::{ShareOrigin, ShareVerdict, ShareWork};
+use warppool_components::units::{Difficulty, Instant};
 use warppool_net::wire::v1::emit::{self, Notify};
+
+mod v2;
+
+pub use v2::send_ahead;
+use v2::{Means, Roots, Subject, Tallies};
 
 /// Writes the answers to this tick's lines.
 pub fn answer(
     incoming: Res<Incoming>,
     replies: Res<Replies>,
     live: Res<LiveShares>,
-    verdicts: Query<&ShareVerdict>,
+    rows: Query<(&ShareOrigin, &ShareWork, &ShareVerdict)>,
+    mut channels: Query<&mut ChannelV2>,
+    mut tallies: Local<Tallies>,
     mut outgoing: ResMut<Outgoing>,
 ) {
     let outbox = &mut outgoing.0;
@@ -38,8 +46,8 @@ pub fn answer(
     if lines.is_empty() {
         return;
     }
-    let mut columns = verdicts.contiguous_iter().expect("share components are stored in tables");
-    let verdicts = columns.next().expect("the share rows are spawned at start");
+    let mut columns = rows.contiguous_iter().expect("share components are stored in tables");
+    let (origins, works, verdicts) = columns.next().expect("the share rows are spawned at start");
     let mut answers = replies.lines.iter();
     for group in lines.chunk_by(|one, other| one.connection == other.connection) {
         let start = outbox.bytes.len() as u32;
@@ -47,11 +55,18 @@ pub fn answer(
             match *answer {
                 LineReply::None => {}
                 LineReply::Text(from, to) => {
+                    tallies.tell(&mut outbox.bytes, &mut channels);
                     outbox.bytes.extend_from_slice(&replies.text[from as usize..to as usize]);
                 }
                 LineReply::Share(row) => answer_share(&mut outbox.bytes, &replies, row, &verdicts[row as usize]),
+                LineReply::ShareV2(row) => {
+                    let place = row as usize;
+                    let verdict = verdicts[place].reject.map_or(Ok(works[place].difficulty), Err);
+                    tallies.take(&mut outbox.bytes, &replies, row, origins[place].channel, verdict);
+                }
             }
         }
+        tallies.tell(&mut outbox.bytes, &mut channels);
         push_own(outbox, start, group[0].connection);
     }
 }
@@ -78,8 +93,11 @@ fn push_own(outbox: &mut Outbox, start: u32, connection: warppool_components::co
 }
 
 /// What the sending of jobs reads and writes.
-type Receivers<'w, 's> =
-    Query<'w, 's, (Entity, &'static mut Channel, &'static mut Vardiff, &'static mut DifficultyEpochs)>;
+type Receivers<'w, 's> = Query<
+    'w,
+    's,
+    (Entity, &'static mut Channel, &'static mut Vardiff, &'static mut DifficultyEpochs, Option<&'static mut ChannelV2>),
+>;
 
 /// Sends what is owed, and this tick's new job to everybody.
 #[expect(clippy::too_many_arguments, reason = "a system's parameters are what it touches")]
@@ -92,10 +110,11 @@ pub fn send(
     mut deadlines: ResMut<Deadlines>,
     mut owed: ResMut<Owed>,
     mut fanout: ResMut<Fanout>,
+    mut means: Means,
     mut totals: ResMut<PoolTotals>,
     mut outgoing: ResMut<Outgoing>,
     mut receivers: Receivers,
-    mut jobs: Query<(&Job, &mut JobPayouts)>,
+    mut jobs: Jobs,
 ) {
     let broadcast = board.broadcast.is_some();
     let keep_alive = !broadcast && moment.0.instant >= deadlines.keep_alive_at;
@@ -106,8 +125,8 @@ pub fn send(
     let is_of_use = !node.released && !node.is_stale;
     let latest = board.latest().filter(|_| is_of_use).and_then(|entity| jobs.get_mut(entity).ok());
     if broadcast {
-        let is_clean = latest.as_ref().is_some_and(|(job, _)| job.clean);
-        fanout.begin(receivers.iter().map(|(channel, _, vardiff, _)| waiting(channel, vardiff, is_clean)));
+        let is_clean = latest.as_ref().is_some_and(|(job, ..)| job.clean);
+        fanout.begin(receivers.iter().map(|(channel, _, vardiff, ..)| waiting(channel, vardiff, is_clean)));
     }
     let owed = std::mem::take(&mut owed.0);
     let order = if keep_alive { receivers.iter().map(|(channel, ..)| channel).collect() } else { owed };
@@ -115,7 +134,7 @@ pub fn send(
         now: moment.0.instant,
         settings: &policy.0.payout,
         payees: &payees,
-        latest: latest.map(|(job, payouts)| (job, payouts.into_inner())),
+        latest: latest.map(|(job, payouts, start)| Latest { job, payouts: payouts.into_inner(), start }),
         keep_alive,
         notify_bytes: 0,
     };
@@ -123,13 +142,31 @@ pub fn send(
     outgoing.0.fanout_done = !turns.is_empty() && fanout.is_done();
     let turns = turns.into_iter().map(|turn| (turn.channel, Some(turn.is_clean)));
     for (entity, turn) in order.into_iter().map(|channel| (channel, None)).chain(turns) {
-        if let Ok((_, mut channel, mut vardiff, mut epochs)) = receivers.get_mut(entity) {
-            sending.to(turn, &mut channel, &mut vardiff, &mut epochs, &mut outgoing.0);
+        let may_be_of_a_group = turn.is_some() && !means.links.is_empty();
+        if may_be_of_a_group && sending.serve_group(turn, entity, &mut means, &mut receivers, &mut outgoing.0) {
+            continue;
+        }
+        let Ok((_, mut channel, mut vardiff, mut epochs, v2)) = receivers.get_mut(entity) else { continue };
+        let due = sending.due(turn, &channel, &mut vardiff);
+        match v2 {
+            None => sending.serve(&due, &mut channel, &mut outgoing.0),
+            Some(mut v2) => {
+                if due.is_first && due.gets_job {
+                    means.ahead.waiting.push(entity);
+                }
+                sending.serve_v2(&due, &channel, &mut v2, &mut means.roots, &mut outgoing.0);
+            }
+        }
+        if due.gets_job {
+            sending.hand_over(&mut channel, &mut vardiff, &mut epochs);
         }
     }
     totals.notify_bytes += sending.notify_bytes;
-    if let Some((job, _)) = sending.latest.filter(|_| broadcast) {
-        outgoing.0.new_tip = job.clean;
+    if let Some(Latest { job, payouts, start }) = &sending.latest {
+        means.fill_roots(job, payouts, start, &mut outgoing.0.bytes);
+    }
+    if let Some(latest) = sending.latest.filter(|_| broadcast) {
+        outgoing.0.new_tip = latest.job.clean;
     }
     if let Some(stale) = stale_notifies(&board) {
         forget_notifies(stale, &mut jobs);
@@ -148,12 +185,22 @@ fn stale_notifies(board: &JobBoard) -> Option<Entity> {
     board.jobs.iter().rev().nth(1).map(|(_, entity)| *entity)
 }
 
-fn forget_notifies(entity: Entity, jobs: &mut Query<(&Job, &mut JobPayouts)>) {
-    let Ok((_, mut payouts)) = jobs.get_mut(entity) else { return };
+fn forget_notifies(entity: Entity, jobs: &mut Jobs) {
+    let Ok((_, mut payouts, _)) = jobs.get_mut(entity) else { return };
     for payout in payouts.by_payee.iter_mut().flatten() {
         payout.notify = None;
         payout.notify_clean = None;
     }
+}
+
+/// The jobs that are sent.
+type Jobs<'w, 's> = Query<'w, 's, (&'static Job, &'static mut JobPayouts, &'static CoinbaseStart)>;
+
+/// The latest job.
+struct Latest<'a> {
+    job: &'a Job,
+    payouts: &'a mut JobPayouts,
+    start: &'a CoinbaseStart,
 }
 
 /// The sending of one tick.
@@ -161,64 +208,159 @@ struct Sending<'a> {
     now: Instant,
     settings: &'a PayoutSettings,
     payees: &'a Payees,
-    latest: Option<(&'a Job, &'a mut JobPayouts)>,
+    latest: Option<Latest<'a>>,
     keep_alive: bool,
     notify_bytes: u64,
 }
 
+/// What a channel is owed, whatever it speaks.
+struct Due {
+    /// Its first job.
+    is_first: bool,
+    /// The first job of a tip, for it.
+    is_clean: bool,
+    /// The latest job is to be sent.
+    gets_job: bool,
+    /// A difficulty is to be told, before the job.
+    difficulty: Option<Difficulty>,
+}
+
 impl Sending<'_> {
     /// What a channel is owed. `turn`: it is its turn to get the latest job, as the first of a tip or not.
-    fn to(
-        &mut self,
-        turn: Option<bool>,
-        channel: &mut Channel,
-        vardiff: &mut Vardiff,
-        epochs: &mut DifficultyEpochs,
-        outbox: &mut Outbox,
-    ) {
+    fn due(&self, turn: Option<bool>, channel: &Channel, vardiff: &mut Vardiff) -> Due {
+        let is_first = channel.owes_job;
+        // One that joined while others waited has the job already when its turn comes.
+        let is_turn = turn.is_some() && channel.last_job < self.latest.as_ref().map(|latest| latest.job.id);
+        let latest = self.latest.as_ref().filter(|_| channel.ready && (is_first || is_turn));
+        let gets_job = latest.is_some_and(|latest| channel.payout_of(latest.job.id).is_some());
+        // An easier difficulty goes with its job; before the first job everything does.
+        let harder = channel.ready && vardiff.announced > vardiff.in_force && channel.first_job.is_some();
+        let difficulty = if vardiff.unsent && (gets_job || harder) {
+            vardiff.unsent = false;
+            Some(vardiff.announced)
+        } else {
+            // What it was told last, which every firmware knows how to hear twice.
+            let told = if vardiff.unsent { vardiff.in_force } else { vardiff.announced };
+            (self.keep_alive && channel.ready && !gets_job).then_some(told)
+        };
+        Due { is_first, is_clean: is_first || turn == Some(true), gets_job, difficulty }
+    }
+
+    fn serve(&mut self, due: &Due, channel: &mut Channel, outbox: &mut Outbox) {
         let start = outbox.bytes.len() as u32;
         // Nothing unsolicited stands before the answer to subscribe.
         if channel.ready && std::mem::take(&mut channel.owes_version_mask) {
             emit::set_version_mask(&mut outbox.bytes, channel.version_mask);
         }
-        let first = channel.owes_job;
-        // One that joined while others waited has the job already when its turn comes.
-        let is_turn = turn.is_some() && channel.last_job < self.latest.as_ref().map(|(job, _)| job.id);
-        let gets_job = channel.ready && self.latest.is_some() && (first || is_turn);
-        // An easier difficulty goes with its job; before the first job everything does.
-        let harder = channel.ready && vardiff.announced > vardiff.in_force && channel.first_job.is_some();
-        if vardiff.unsent && (gets_job || harder) {
-            emit::set_difficulty(&mut outbox.bytes, vardiff.announced);
-            vardiff.unsent = false;
-        } else if self.keep_alive && channel.ready && !gets_job {
-            // What it was told last, which every firmware knows how to hear twice.
-            emit::set_difficulty(&mut outbox.bytes, if vardiff.unsent { vardiff.in_force } else { vardiff.announced });
+        if let Some(difficulty) = due.difficulty {
+            emit::set_difficulty(&mut outbox.bytes, difficulty);
         }
         push_own(outbox, start, channel.key);
-        let job = self.latest.as_ref().map(|(job, _)| job.id).filter(|_| gets_job);
+        let job = self.latest.as_ref().map(|latest| latest.job.id).filter(|_| due.gets_job);
         if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
-            let body = self.notify(payee, first || turn == Some(true));
+            let body = self.notify(payee, due.is_clean);
             self.notify_bytes += body.len() as u64;
             outbox.writes.push(Write { connection: channel.key, body: Body::Shared(body) });
-            self.hand_over(channel, vardiff, epochs);
         }
     }
 
-    /// The text of the latest job for `payee`. The first job of a channel is always a clean one, as is that of a tip.
+    /// All in one write.
+    fn serve_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, roots: &mut Roots, outbox: &mut Outbox) {
+        let start = outbox.bytes.len() as u32;
+        if let Some(difficulty) = due.difficulty {
+            v2::set_target(&mut outbox.bytes, v2, difficulty);
+        }
+        let job = self.latest.as_ref().map(|latest| latest.job.id).filter(|_| due.gets_job);
+        if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
+            self.give(payee, channel.extranonce1, v2, roots, outbox);
+        }
+        push_own(outbox, start, channel.key);
+    }
+
+    /// The latest job to all extended channels of a group at once, when they are alike. Whether they are; if not, nothing
+    /// was done.
+    fn serve_group(
+        &mut self,
+        turn: Option<bool>,
+        first: Entity,
+        means: &mut Means,
+        receivers: &mut Receivers,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some((id, number)) = self.latest.as_ref().map(|latest| (latest.job.id, latest.job.number)) else {
+            return false;
+        };
+        // Tip, whether it has the job already, payee.
+        let state = |entity: Entity| {
+            let (_, channel, _, _, v2) = receivers.get(entity).ok()?;
+            let lacks = channel.ready && !channel.owes_job && channel.last_job < Some(id);
+            v2.filter(|_| lacks).map(|v2| (v2.tip, v2.held == Some(number), channel.payout_of(id)))
+        };
+        let Some(wanted) = state(first) else { return false };
+        let Ok((_, channel, _, _, Some(v2))) = receivers.get(first) else { return false };
+        let members = v2::members_alike(&means.links, channel, v2, |member| state(member) == Some(wanted));
+        if members.is_empty() {
+            return false;
+        }
+        let (key, extranonce1) = (channel.key, channel.extranonce1);
+        let mut group = ChannelV2 { number: v2.group, ..v2.clone() };
+        let start = outbox.bytes.len() as u32;
+        for member in &members {
+            let Ok((_, channel, mut vardiff, _, Some(v2))) = receivers.get_mut(*member) else { continue };
+            if let Some(difficulty) = self.due(turn, &channel, &mut vardiff).difficulty {
+                v2::set_target(&mut outbox.bytes, &v2, difficulty);
+            }
+        }
+        if let (.., Some(payee)) = wanted {
+            self.give(payee, extranonce1, &mut group, &mut means.roots, outbox);
+        }
+        push_own(outbox, start, key);
+        for member in members {
+            let Ok((_, mut channel, mut vardiff, mut epochs, Some(mut v2))) = receivers.get_mut(member) else {
+                continue;
+            };
+            (v2.tip, v2.held) = (group.tip, group.held);
+            self.hand_over(&mut channel, &mut vardiff, &mut epochs);
+        }
+        true
+    }
+
+    /// The messages that give a channel or group the latest job.
+    fn give(
+        &mut self,
+        payee: u32,
+        extranonce1: [u8; EXTRANONCE1_BYTES],
+        v2: &mut ChannelV2,
+        roots: &mut Roots,
+        outbox: &mut Outbox,
+    ) {
+        let from = outbox.bytes.len();
+        let (payout, job) = self.payout(payee);
+        let subject = Subject { job, payout, payee, extranonce1 };
+        v2::give(&mut outbox.bytes, v2, &subject, roots);
+        self.notify_bytes += (outbox.bytes.len() - from) as u64;
+    }
+
+    /// The latest job's coinbase for a payee, and the job.
+    fn payout(&mut self, payee: u32) -> (&mut Payout, &Job) {
+        let Latest { job, payouts, .. } = self.latest.as_mut().expect("asked only when there is a job");
+        (jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings), job)
+    }
+
+    /// The text of the latest job for a payee. The first job of a channel is always a clean one, as is that of a tip.
     fn notify(&mut self, payee: u32, clean: bool) -> SharedBytes {
-        let (job, payouts) = self.latest.as_mut().expect("asked only when there is a job");
-        let payout = jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings);
+        let (payout, job) = self.payout(payee);
         let kept = if clean { &mut payout.notify_clean } else { &mut payout.notify };
         kept.get_or_insert_with(|| notify_text(job, &payout.coinbase_suffix, clean)).clone()
     }
 
     /// The channel now has the latest job, under the difficulty that was announced before it.
     fn hand_over(&mut self, channel: &mut Channel, vardiff: &mut Vardiff, epochs: &mut DifficultyEpochs) {
-        let (job, _) = self.latest.as_ref().expect("asked only when there is a job");
+        let id = self.latest.as_ref().expect("asked only when there is a job").job.id;
         channel.owes_job = false;
-        channel.first_job.get_or_insert(job.id);
-        channel.last_job = Some(job.id);
-        epochs.begin(job.id, vardiff.announced);
+        channel.first_job.get_or_insert(id);
+        channel.last_job = Some(id);
+        epochs.begin(id, vardiff.announced);
         on_job(vardiff, self.now);
     }
 }

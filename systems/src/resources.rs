@@ -104,7 +104,9 @@ pub enum LineReply {
     None,
     /// The verdict of a share row.
     Share(u32),
-    /// A part of [`Replies::text`], newline included.
+    /// The verdict of a share row, as a frame of Stratum V2.
+    ShareV2(u32),
+    /// A part of [`Replies::text`]: whole lines or frames.
     Text(u32, u32),
 }
 
@@ -113,7 +115,8 @@ pub enum LineReply {
 pub struct Replies {
     /// One for each line of the inbox.
     pub lines: Vec<LineReply>,
-    /// Raw JSON of the ids of shares, and where: by share row.
+    /// How its miner names a share, by share row: where the raw JSON of its id lies in `text`, or the numbers of its channel
+    /// and of itself on the wire of Stratum V2.
     pub share_ids: Vec<(u32, u32)>,
     /// Text of answers, and of ids that did not stand in the inbox as they are to be echoed.
     pub text: Vec<u8>,
@@ -157,6 +160,8 @@ pub struct PendingRequest {
 pub enum Asked {
     /// By the miner.
     Request(Request<'static>),
+    /// By a miner of Stratum V2: a frame that is no share.
+    Frame,
     /// By `parse`: a share came under a username that the channel does not know.
     Recognise {
         /// The share's row.
@@ -174,6 +179,10 @@ pub struct Requests(pub Vec<PendingRequest>);
 #[derive(Resource, Debug, Default)]
 pub struct Owed(pub Vec<Entity>);
 
+/// Channels that end with this tick: shares that came before their end are judged as ever, because one may be a block.
+#[derive(Resource, Debug, Default)]
+pub struct Closing(pub Vec<Entity>);
+
 /// Messages of the operator that miners are to be shown in this tick.
 #[derive(Resource, Debug, Default)]
 pub struct Messages(pub Vec<MinerMessage>);
@@ -188,6 +197,8 @@ pub struct Authorizes(pub Buckets);
 pub struct JobBoard {
     /// Known jobs, oldest first.
     pub jobs: VecDeque<(JobId, Entity)>,
+    /// Jobs that were sent ahead of their tip: the number in the coinbase, and the place in the order that they got.
+    pub sent_ahead: VecDeque<(u32, JobId)>,
     /// Number of the latest job.
     pub newest: JobId,
     /// The tip of the latest job.
@@ -213,6 +224,13 @@ impl JobBoard {
     pub fn get(&self, id: JobId) -> Option<Entity> {
         let place = self.jobs.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(self.jobs[place].1)
+    }
+
+    /// The job with `number` in its coinbase; number 0, which no job has, when there is none.
+    #[inline]
+    pub fn by_number(&self, number: u32) -> JobId {
+        let ahead = self.sent_ahead.iter().find(|(ahead, id)| *ahead == number || id.0 == number);
+        ahead.map_or(JobId(number), |(ahead, id)| if *ahead == number { *id } else { JobId(0) })
     }
 
     /// The latest job.

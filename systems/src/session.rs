@@ -6,6 +6,7 @@
 
 mod authorize;
 mod start;
+mod v2;
 
 use crate::extranonces::Extranonces;
 use crate::resources::{Asked, Owed, PendingRequest, Policy, Replies, Requests};
@@ -46,6 +47,7 @@ fn carry_out(world: &mut World, pending: PendingRequest) {
     let mut answer = Vec::new();
     let id = id.as_deref();
     let is_answered = match request {
+        Asked::Frame => return v2::carry_out(world, connection, line),
         Asked::Recognise { row, username } => return authorize::recognise(world, at, row, &username),
         Asked::Request(request) => {
             let is_answered = id.is_some() || is_handshake(&request);

@@ -4,7 +4,6 @@ use bitcoin::consensus::{Encodable, deserialize, serialize};
 use bitcoin::{Block, Transaction};
 use serde_json::Value;
 use std::sync::Arc;
-use warppool_components::job::JobId;
 use warppool_components::settings::{Payee, PayoutSettings};
 use warppool_components::template::{Template, TemplateId, TemplateKind};
 use warppool_components::units::{Hash256, Sats, Target, UnixTime};
@@ -17,7 +16,7 @@ fn defect_33_a_block_of_real_transactions_commits_to_txids_and_carries_its_witne
     let json: Value = serde_json::from_str(JSON).expect("JSON of a node");
     let transactions = transactions(&json);
     let template = template(&json, &transactions);
-    let prefix = coinbase::prefix(&template, JobId(3), "/warppool/");
+    let prefix = coinbase::prefix(&template, 3, "/warppool/");
     let payee = Payee { address: "".into(), script: Arc::from([0x51].as_slice()) };
     let outputs = coinbase::outputs(&template, &payee, &PayoutSettings::default());
     let suffix = coinbase::suffix(&template, &outputs);

@@ -69,6 +69,9 @@ pub struct Pool {
 struct End {
     key: ConnectionKey,
     unread: VecDeque<String>,
+    /// Writes to a connection of Stratum V2, each one or more frames.
+    frames: Vec<Vec<u8>>,
+    protocol: Protocol,
     miner: Miner,
     closed: Option<CloseReason>,
 }
@@ -196,15 +199,25 @@ impl Pool {
 
     /// The same from another address.
     pub fn push_open_from(&mut self, peer: IpAddr) -> Conn {
+        self.push_open_speaking(Protocol::StratumV1, peer)
+    }
+
+    fn push_open_speaking(&mut self, protocol: Protocol, peer: IpAddr) -> Conn {
         let key = ConnectionKey { slot: self.ends.len() as u32, generation: 1 };
-        self.inbox.opened.push(Opened { connection: key, peer, protocol: Protocol::StratumV1 });
-        self.ends.push(End { key, unread: VecDeque::new(), miner: Miner::default(), closed: None });
+        self.inbox.opened.push(Opened { connection: key, peer, protocol });
+        let (unread, frames, miner) = (VecDeque::new(), Vec::new(), Miner::default());
+        self.ends.push(End { key, unread, frames, protocol, miner, closed: None });
         Conn(self.ends.len() - 1)
     }
 
     /// A line arrives.
     pub fn push_line(&mut self, conn: Conn, line: &str) {
         self.inbox.push_line(self.ends[conn.0].key, line.as_bytes());
+    }
+
+    /// A frame of Stratum V2 arrives.
+    pub fn push_frame(&mut self, conn: Conn, frame: &[u8]) {
+        self.inbox.push_line(self.ends[conn.0].key, frame);
     }
 
     /// The miner hangs up.
@@ -254,9 +267,14 @@ impl Pool {
         for write in &self.outbox.writes {
             let shared = if let Body::Shared(bytes) = &write.body { Some(bytes.as_ptr()) } else { None };
             self.writes.push((Conn(write.connection.slot as usize), shared));
+            let place = write.connection.slot as usize;
+            if self.ends[place].protocol == Protocol::StratumV2 {
+                assert!(open_before[place], "nothing is written to a connection that has ended");
+                self.ends[place].frames.push(self.outbox.body(&write.body).to_vec());
+                continue;
+            }
             let text = std::str::from_utf8(self.outbox.body(&write.body)).expect("lines are text");
             assert!(text.ends_with('\n') && text.len() > 1, "a write is whole lines: {text:?}");
-            let place = write.connection.slot as usize;
             assert!(open_before[place], "nothing is written to a connection that has ended: {text}");
             let end = &mut self.ends[place];
             for line in text.lines() {
@@ -299,6 +317,13 @@ impl Pool {
     /// Opens a connection from another address.
     pub fn connect_from(&mut self, peer: IpAddr) -> Conn {
         let conn = self.push_open_from(peer);
+        self.tick();
+        conn
+    }
+
+    /// Opens a connection of Stratum V2, its handshake done.
+    pub fn connect_v2(&mut self) -> Conn {
+        let conn = self.push_open_speaking(Protocol::StratumV2, IpAddr::V4(Ipv4Addr::LOCALHOST));
         self.tick();
         conn
     }
@@ -377,6 +402,11 @@ impl Pool {
     /// Takes the lines that a connection was sent since the last time.
     pub fn take(&mut self, conn: Conn) -> Vec<String> {
         self.ends[conn.0].unread.drain(..).collect()
+    }
+
+    /// Takes what was written to a connection of Stratum V2 since the last time, write by write.
+    pub fn take_frames(&mut self, conn: Conn) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.ends[conn.0].frames)
     }
 
     /// What the miner at the other end knows.

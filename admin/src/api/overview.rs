@@ -37,7 +37,7 @@ pub(crate) fn overview<'a>(snapshot: &'a Snapshot, options: &'a AdminOptions) ->
         hashrates: HashratesJson(pool.hashrates),
         shares: SharesJson::new(pool.accepted, pool.accepted_difficulty, pool.rejected),
         workers: Workers { online: pool.workers_online, known: snapshot.workers.len() },
-        connections: Connections { v1: pool.connections_v1, v2: 0 },
+        connections: Connections { v1: pool.connections_v1, v2: pool.connections_v2 },
         best_share: BestShare::new(snapshot),
         blocks_found: pool.blocks_found,
         odds: OddsJson::new(&pool.hashrates, network_difficulty(snapshot)),

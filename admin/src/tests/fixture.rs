@@ -184,6 +184,7 @@ pub(super) fn snapshot() -> Snapshot {
             best_ever: 98_123_456_789.5,
             blocks_found: 1,
             connections_v1: 4,
+            connections_v2: 0,
             workers_online: 2,
             authorized: 12,
             disconnected: 8,

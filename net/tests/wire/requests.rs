@@ -12,7 +12,15 @@ fn request(line: &str) -> Request<'_> {
 
 fn claim(job: u32, extranonce2: u64, digits: u8, ntime: u32, nonce: u32, version: Option<u32>) -> ShareClaim {
     let extranonce2 = extranonce2.to_be_bytes();
-    ShareClaim { job: JobId(job), extranonce2, extranonce2_digits: digits, ntime, nonce, version }
+    ShareClaim {
+        job: JobId(job),
+        extranonce2,
+        extranonce2_digits: digits,
+        ntime,
+        nonce,
+        version,
+        is_whole_version: false,
+    }
 }
 
 /// Lines as the firmwares write them: name, line, id, user, claim.

@@ -55,7 +55,7 @@ fn payout(fee: u32, donation: u32) -> PayoutSettings {
 }
 
 /// The coinbase without and with witness.
-fn build(template: &Template, job: JobId, tag: &str, settings: &PayoutSettings) -> [Vec<u8>; 2] {
+fn build(template: &Template, job: u32, tag: &str, settings: &PayoutSettings) -> [Vec<u8>; 2] {
     let prefix = prefix(template, job, tag);
     let suffix = suffix(template, &outputs(template, &payee(1), settings));
     let whole = with_witness(template, &prefix, &EXTRANONCE, &suffix);
@@ -69,7 +69,7 @@ fn parse(bytes: &[u8]) -> Transaction {
 #[test]
 fn both_forms_are_one_transaction() {
     for segwit in [true, false] {
-        let [plain, whole] = build(&template(840_000, 312_500_000, segwit), JobId(7), "/warppool/", &payout(100, 50));
+        let [plain, whole] = build(&template(840_000, 312_500_000, segwit), 7, "/warppool/", &payout(100, 50));
         let (without, with) = (parse(&plain), parse(&whole));
         assert_eq!(without.compute_txid(), with.compute_txid());
         assert_eq!(sha256d::double(&plain).to_string(), with.compute_txid().to_string());
@@ -84,7 +84,7 @@ fn both_forms_are_one_transaction() {
 #[test]
 fn the_height_is_what_script_and_bip34_say() {
     for height in HEIGHTS {
-        let [_, whole] = build(&template(height, 1, true), JobId(1), "/warppool/", &payout(0, 0));
+        let [_, whole] = build(&template(height, 1, true), 1, "/warppool/", &payout(0, 0));
         let coinbase = parse(&whole);
         let expected = Builder::new().push_int(i64::from(height)).into_script();
         let script = coinbase.input[0].script_sig.clone();
@@ -110,12 +110,12 @@ fn script_sig_holds_tag_and_extranonce_and_fits_at_its_longest() {
     let tag = tag_text(&"t".repeat(POOL_TAG_BYTES_MAX - 2));
     assert_eq!(tag.len(), POOL_TAG_BYTES_MAX);
     for height in HEIGHTS {
-        let [plain, _] = build(&template(height, 1, true), JobId(u32::MAX), &tag, &payout(0, 0));
+        let [plain, _] = build(&template(height, 1, true), u32::MAX, &tag, &payout(0, 0));
         let script = parse(&plain).input[0].script_sig.to_bytes();
         assert!((2..=COINBASE_SCRIPT_BYTES_MAX).contains(&script.len()), "{height}: {} bytes", script.len());
         assert!(script.ends_with(&EXTRANONCE));
         assert!(script.windows(tag.len()).any(|window| window == tag.as_bytes()));
-        let shown = script_for_people(height, JobId(u32::MAX), &tag);
+        let shown = script_for_people(height, u32::MAX, &tag);
         assert_eq!(shown[..shown.len() - EXTRANONCE_BYTES], script[..script.len() - EXTRANONCE_BYTES]);
     }
 }
@@ -123,7 +123,7 @@ fn script_sig_holds_tag_and_extranonce_and_fits_at_its_longest() {
 #[test]
 fn jobs_of_one_template_are_never_the_same_work() {
     let template = template(101, 5_000_000_000, true);
-    let coinbases = [1, 2, 0x100, 0x0100_0000].map(|job| build(&template, JobId(job), "/x/", &payout(0, 0))[0].clone());
+    let coinbases = [1, 2, 0x100, 0x0100_0000].map(|job| build(&template, job, "/x/", &payout(0, 0))[0].clone());
     for (index, coinbase) in coinbases.iter().enumerate() {
         assert!(!coinbases[..index].contains(coinbase), "job {index}");
     }
@@ -136,7 +136,7 @@ fn the_miner_comes_first_and_the_commitment_last() {
     let seen: Vec<_> = outputs.iter().map(|output| (output.role, output.value.0)).collect();
     let expected = [("miner", 306_250_000), ("fee", 4_687_500), ("donation", 1_562_500), ("witness commitment", 0)];
     assert_eq!(seen, expected);
-    let [_, whole] = build(&template, JobId(1), "/x/", &payout(150, 50));
+    let [_, whole] = build(&template, 1, "/x/", &payout(150, 50));
     for (parsed, ours) in parse(&whole).output.iter().zip(&outputs) {
         assert_eq!((parsed.value.to_sat(), parsed.script_pubkey.as_bytes()), (ours.value.0, &ours.script[..]));
     }
@@ -191,7 +191,7 @@ proptest! {
     ) {
         let donation = rest.min(9_900 - fee);
         let template = template(840_000, value, segwit);
-        let [_, whole] = build(&template, JobId(1), "/warppool/", &payout(fee, donation));
+        let [_, whole] = build(&template, 1, "/warppool/", &payout(fee, donation));
         let coinbase = parse(&whole);
         let values: Vec<u64> = coinbase.output.iter().map(|output| output.value.to_sat()).collect();
         prop_assert_eq!(values.iter().sum::<u64>(), value);

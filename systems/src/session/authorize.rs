@@ -31,13 +31,26 @@ pub(super) fn authorize(world: &mut World, at: Place, username: &str, password: 
     if !known {
         pay_for_authorize(world, at)?;
     }
+    admit(world, at, username, password)
+}
+
+fn check_password(world: &World, password: &str) -> Result<(), String> {
+    let is_right = identity::password_matches(password, &world.resource::<Policy>().0.stratum_password);
+    is_right.then_some(()).ok_or_else(|| "the pool's password is wrong or missing".into())
+}
+
+/// Whether `username` names somebody who can be paid.
+pub(super) fn check(world: &World, username: &str) -> Result<Identity, String> {
     let settings = &world.resource::<Policy>().0;
-    if !identity::password_matches(password, &settings.stratum_password) {
-        return Err("the pool's password is wrong or missing".into());
-    }
+    identity::identify(username, settings.network, &settings.payout).map_err(|error| error.to_string())
+}
+
+/// Authorizes `username`, who has paid for it.
+pub(super) fn admit(world: &mut World, at: Place, username: &str, password: &str) -> Result<(), String> {
+    let known = world.get::<Channel>(at.channel).is_some_and(|channel| channel.submitters.find(username).is_some());
+    check_password(world, password)?;
     if !known {
-        let identity =
-            identity::identify(username, settings.network, &settings.payout).map_err(|error| error.to_string())?;
+        let identity = check(world, username)?;
         let worker = worker(world, &identity).ok_or("the pool has too many workers")?;
         enter(world, at, &identity, worker, username)?;
     }
@@ -57,10 +70,7 @@ pub(super) fn authorize(world: &mut World, at: Place, username: &str, password: 
 /// The first authorize of a connection is paid for by its connect, or else a farm behind one address would take a quarter
 /// of an hour to come back. Further ones are taken from what the address has.
 fn pay_for_authorize(world: &mut World, at: Place) -> Result<(), &'static str> {
-    let is_first = world
-        .get_mut::<Session>(at.connection)
-        .is_some_and(|mut session| !std::mem::replace(&mut session.has_asked_to_authorize, true));
-    if is_first || may_name_another(world, at) {
+    if may_name(world, at.connection) {
         return Ok(());
     }
     let now = world.resource::<Moment>().0.instant;
@@ -72,11 +82,19 @@ fn pay_for_authorize(world: &mut World, at: Place) -> Result<(), &'static str> {
     Err("your address authorizes too often: wait some seconds and try again")
 }
 
+/// Whether a connection may name one more worker now; if so it has used that up.
+pub(super) fn may_name(world: &mut World, connection: Entity) -> bool {
+    let is_first = world
+        .get_mut::<Session>(connection)
+        .is_some_and(|mut session| !std::mem::replace(&mut session.has_asked_to_authorize, true));
+    is_first || may_name_another(world, connection)
+}
+
 /// Whether the address may name one more worker now; if so it has used that up.
-fn may_name_another(world: &mut World, at: Place) -> bool {
+fn may_name_another(world: &mut World, connection: Entity) -> bool {
     let now = world.resource::<Moment>().0.instant;
     let Some(limits) = world.resource::<Policy>().0.rate_limits else { return true };
-    let Some(peer) = world.get::<Connection>(at.connection).map(|connection| connection.peer) else { return false };
+    let Some(peer) = world.get::<Connection>(connection).map(|connection| connection.peer) else { return false };
     let rate = Rate { per_second: limits.authorizes_per_second, burst: limits.authorize_burst };
     world.resource_mut::<Authorizes>().0.take(PeerNetwork::of(peer), rate, limits.forget_after, now)
 }
@@ -190,7 +208,7 @@ pub(super) fn recognise(world: &mut World, at: Place, row: u32, username: &str) 
 fn introduce(world: &mut World, at: Place, main: Entity, username: &str) -> Option<u32> {
     // Many miners authorize an address and submit as its worker, so the first such name is nothing special.
     let names = world.get::<Channel>(at.channel)?.submitters.len();
-    if names >= WORKERS_PER_CONNECTION_MAX || names >= NAMES_FREE && !may_name_another(world, at) {
+    if names >= WORKERS_PER_CONNECTION_MAX || names >= NAMES_FREE && !may_name_another(world, at.connection) {
         let again_at = world.resource::<Moment>().0.instant + RECOGNISE_AGAIN;
         world.get_mut::<Channel>(at.channel)?.recognise_again_at = again_at;
         return None;

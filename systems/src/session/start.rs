@@ -96,6 +96,15 @@ fn announce(world: &mut World, at: Place, wanted: Difficulty) {
     }
 }
 
+/// A floor that was raised holds for a miner whose rate is known, too.
+pub(super) fn respect_floor(world: &mut World, at: Place) {
+    let Some(vardiff) = world.get::<Vardiff>(at.channel) else { return };
+    let announced = vardiff.announced;
+    if vardiff.floor.is_some_and(|floor| announced < floor) {
+        announce(world, at, announced);
+    }
+}
+
 fn unpinned(world: &World, at: Place) -> Difficulty {
     let settings = &world.resource::<Policy>().0;
     let session = world.get::<Session>(at.connection);

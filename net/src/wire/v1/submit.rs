@@ -102,6 +102,7 @@ pub(super) fn claim(fields: &Fields<'_>) -> Result<ShareClaim, SubmitError> {
             b"" => None,
             text => Some(hex::parse_prefixed_u32(text).ok_or(SubmitError::NotANumber("version"))?),
         },
+        is_whole_version: false,
     })
 }
 
