@@ -50,12 +50,16 @@ pub enum Sniff {
 }
 
 /// Tells what `bytes` are the beginning of. Answers do not change as more bytes come, except from
-/// [`Sniff::NeedMore`].
+/// [`Sniff::NeedMore`]: it is the shortest beginning that can be told which decides, however many bytes came at once.
 pub fn sniff(bytes: &[u8]) -> Sniff {
-    let bytes = &bytes[..bytes.len().min(SNIFF_BYTES_MAX)];
-    if bytes.len() < SNIFF_BYTES_MIN {
-        Sniff::NeedMore
-    } else if is_client_hello(bytes) {
+    let lengths = SNIFF_BYTES_MIN..=bytes.len().min(SNIFF_BYTES_MAX);
+    let mut answers = lengths.map(|length| sniff_beginning(&bytes[..length]));
+    answers.find(|answer| *answer != Sniff::NeedMore).unwrap_or(Sniff::NeedMore)
+}
+
+/// What these bytes are alone.
+fn sniff_beginning(bytes: &[u8]) -> Sniff {
+    if is_client_hello(bytes) {
         Sniff::Tls
     } else if begins_as(bytes, PROXY_V2_SIGNATURE) {
         if bytes.len() < PROXY_V2_SIGNATURE.len() { Sniff::NeedMore } else { Sniff::Proxy }
@@ -152,6 +156,9 @@ mod tests {
             (b"\x16\x03\x01\xff\xff\x01\0\0", Sniff::Noise),
             (b"{\"id\":\xff\xff\xff", Sniff::Noise),
             (b"GET \xff\xff\xff\xff\xff", Sniff::Noise),
+            // What comes behind the bytes that decided changes nothing, whether it came with them or later.
+            (b"a line of text ok\n and then \x0f none", Sniff::StratumV1),
+            (b"{               \x0c\"id\":1}", Sniff::Noise),
         ] {
             assert_eq!(decided(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));
         }
