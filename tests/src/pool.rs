@@ -212,7 +212,12 @@ impl Pool {
 
     /// A line arrives.
     pub fn push_line(&mut self, conn: Conn, line: &str) {
-        self.inbox.push_line(self.ends[conn.0].key, line.as_bytes());
+        self.push_bytes(conn, line.as_bytes());
+    }
+
+    /// The same of bytes that need not be text.
+    pub fn push_bytes(&mut self, conn: Conn, line: &[u8]) {
+        self.inbox.push_line(self.ends[conn.0].key, line);
     }
 
     /// A frame of Stratum V2 arrives.

@@ -31,7 +31,7 @@ impl Aggregate {
     /// Adds one share.
     pub(super) fn count(&mut self, row: &ShareRow) {
         if row.reject.is_some() {
-            self.rejected += u64::from(row.count);
+            self.rejected = self.rejected.saturating_add(u64::from(row.count));
             return;
         }
         self.accepted += 1;
@@ -41,9 +41,10 @@ impl Aggregate {
 
     /// Adds the shares of another sum.
     pub(super) fn merge(&mut self, other: &Self) {
-        self.accepted += other.accepted;
+        // A damaged row may hold any number.
+        self.accepted = self.accepted.saturating_add(other.accepted);
         self.accepted_difficulty += other.accepted_difficulty;
-        self.rejected += other.rejected;
+        self.rejected = self.rejected.saturating_add(other.rejected);
         self.best = self.best.max(other.best);
     }
 

@@ -67,7 +67,8 @@ fn unpack(bucket: u64, version: u8, packed: &[u8; ROW_BYTES]) -> ShareRow {
     let is_counted = reject.is_some() && version != VERSION_OF_SINGLE_ROWS;
     ShareRow {
         worker: WorkerId(u32::from_le_bytes(words[0])),
-        at: UnixTime::from_millis(bucket * 1000 + offset_ms),
+        // A damaged key may name any bucket.
+        at: UnixTime::from_millis(bucket.saturating_mul(1000).saturating_add(offset_ms)),
         count: if is_counted { u32::try_from(middle).unwrap_or(u32::MAX) } else { 1 },
         difficulty: if is_counted { 0.0 } else { f64::from_bits(middle) },
         reached: f64::from_le_bytes(numbers[1]),
@@ -107,6 +108,14 @@ mod tests {
         let many = vec![share_row(1, 300_000); SHARE_ROWS_PER_CHUNK_MAX + 1];
         assert_eq!(first_run(&many).map(|(bucket, run)| (bucket, run.len())), Some((300, SHARE_ROWS_PER_CHUNK_MAX)));
         assert!(first_run(&[]).is_none());
+    }
+
+    #[test]
+    fn rows_of_a_bucket_beyond_all_time_are_read() {
+        let mut value = Vec::new();
+        pack(0, &[share_row(1, 1)], &mut value);
+        let latest = UnixTime::from_millis(u64::MAX);
+        assert!(rows(u64::MAX, &value).expect("a chunk").all(|row| row.at == latest));
     }
 
     #[test]

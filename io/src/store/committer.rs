@@ -10,6 +10,7 @@ use super::chunk;
 use super::codec;
 use super::error::StoreError;
 use super::file::Environment;
+use super::guard::guarded;
 use super::journal;
 use super::migrate::meta_number;
 use super::pending::{Pending, Queued};
@@ -91,6 +92,10 @@ impl Committer {
     /// # Errors
     /// After one, [`Self::recover`] must succeed before the next commit.
     pub(super) fn commit_all(&mut self) -> Result<(), StoreError> {
+        guarded(|| self.commit_parts())
+    }
+
+    fn commit_parts(&mut self) -> Result<(), StoreError> {
         if !self.pending.blocks.is_empty() {
             let blocks = self.pending.take_blocks();
             self.commit(blocks)?;
@@ -108,6 +113,10 @@ impl Committer {
     /// # Errors
     /// As for [`Self::commit_all`].
     pub(super) fn prune(&mut self) -> Result<bool, StoreError> {
+        guarded(|| self.prune_step())
+    }
+
+    fn prune_step(&mut self) -> Result<bool, StoreError> {
         let database = self.shared.database()?;
         let mut transaction = database.begin_write()?;
         // Nothing is lost when a crash undoes it: it is removed again. So the disk need not be waited for.
@@ -134,6 +143,10 @@ impl Committer {
     /// # Errors
     /// The database cannot be opened or read yet; to be tried again.
     pub(super) fn recover(&mut self) -> Result<(), StoreError> {
+        guarded(|| self.open_again())
+    }
+
+    fn open_again(&mut self) -> Result<(), StoreError> {
         self.shared.set_database(None);
         let database = Arc::new(self.environment.open_database()?);
         let durable = self.read_indexes(&database)?;
@@ -152,7 +165,13 @@ impl Committer {
 
     /// Closes the database.
     pub(super) fn close(&mut self) {
-        self.shared.set_database(None);
+        let close = || {
+            self.shared.set_database(None);
+            Ok(())
+        };
+        if let Err(error) = guarded(close) {
+            tracing::error!(%error, "the store was closed with a failure");
+        }
     }
 
     fn commit(&mut self, part: Pending) -> Result<(), StoreError> {
@@ -251,7 +270,7 @@ fn write_meta(
     meta.insert(COMMIT_SEQUENCE, sequence.to_le_bytes().as_slice())?;
     meta.insert(WORKER_ID_MAX, worker_id_max.to_le_bytes().as_slice())?;
     if part.shares_dropped > 0 {
-        let dropped = meta_number(&meta, SHARES_DROPPED)? + part.shares_dropped;
+        let dropped = meta_number(&meta, SHARES_DROPPED)?.saturating_add(part.shares_dropped);
         meta.insert(SHARES_DROPPED, dropped.to_le_bytes().as_slice())?;
     }
     if let Some(totals) = &part.totals {

@@ -72,6 +72,15 @@ pub enum StoreError {
         /// What the database said.
         source: Box<redb::Error>,
     },
+    /// The database did not expect what it found in its file.
+    #[error(
+        "the store's file is damaged ({why}): stop the pool and move the file away to start with an empty store, or put a \
+         backup in its place"
+    )]
+    Corrupt {
+        /// The words of its panic.
+        why: String,
+    },
     /// A read or write failed.
     #[error("the store failed: {0}")]
     Database(Box<redb::Error>),

@@ -4,7 +4,7 @@ use super::committer::Committer;
 use super::pending::{Change, Queued};
 use super::shared::Shared;
 use super::testing::{Clock, Disk, START_MS, block_row, blocks, options, share_row, shares, wait_until, worker_row};
-use super::{StoreReader, migrate};
+use super::{SteppedStore, StoreError, StoreReader, migrate};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -201,4 +201,34 @@ fn closing_on_a_dead_disk_says_what_is_lost() {
     store.writer().try_send(blocks(vec![block_row(1, 1)])).expect("there is room");
     let text = store.close().expect_err("nothing can be saved").to_string();
     assert!(text.starts_with("3 share rows and 1 block rows could not be saved"), "{text}");
+}
+
+/// redb panics at some damage. Whatever is damaged, opening, reading and writing return.
+#[test]
+fn a_damaged_file_is_an_error_and_not_the_end_of_the_program() {
+    let open =
+        |disk: &Disk| SteppedStore::open(options("simulated".into()), disk.clone(), || UnixTime::from_millis(START_MS));
+    let disk = Disk::default();
+    let (mut store, _) = open(&disk).expect("a new store");
+    for number in 0..BATCHES {
+        store.offer(batch(number)).expect("there is room");
+        store.commit().expect("the disk is well");
+    }
+    drop(store);
+    let (mut opened, mut panicked) = (0, 0);
+    for place in (0..disk.bytes()).step_by(disk.bytes() / 400) {
+        for value in [0, 0xff] {
+            match open(&disk.damaged(place, value)) {
+                Ok((mut store, _)) => {
+                    opened += 1;
+                    let reader = store.reader();
+                    let _ = (reader.blocks(None, 100), reader.worker(WorkerId(1)), reader.shares_dropped());
+                    let _ = (store.offer(batch(BATCHES)), store.commit(), store.prune());
+                }
+                Err(StoreError::Corrupt { .. }) => panicked += 1,
+                Err(_) => {}
+            }
+        }
+    }
+    assert!(opened > 0 && panicked > 0, "{opened} opened, {panicked} panicked: the test damages nothing that matters");
 }

@@ -17,6 +17,7 @@ mod codec;
 mod committer;
 mod error;
 mod file;
+mod guard;
 mod histogram;
 mod history;
 mod journal;
@@ -25,6 +26,8 @@ mod pending;
 mod reader;
 mod restore;
 mod retention;
+#[cfg(feature = "fuzzing")]
+pub mod row_bytes;
 mod saved_workers;
 mod shared;
 mod stepped;
@@ -98,14 +101,10 @@ pub fn open(options: StoreOptions) -> Result<(Store, Restored), StoreError> {
 }
 
 fn open_in(options: StoreOptions, environment: Environment) -> Result<(Store, Restored), StoreError> {
-    let database = environment.open_database()?;
-    migrate::bring_up_to_date(&database, &options.path)?;
-    let restored = restore::read(&database, environment.now())?;
-
     let (batches, queue) = channel::bounded(STORE_BATCHES_QUEUED_MAX);
     let (stop, stopped) = channel::bounded(1);
-    let shared = Arc::new(Shared::new(Arc::new(database)));
-    let committer = Committer::new(options.clone(), environment, Arc::clone(&shared))?;
+    let (committer, restored) = open_committer(options.clone(), environment)?;
+    let shared = Arc::clone(&committer.shared);
     let writer_thread = thread::WriterThread::new(options.flush_interval, committer, queue, stopped);
     let thread = std::thread::Builder::new()
         .name("store".to_owned())
@@ -113,6 +112,17 @@ fn open_in(options: StoreOptions, environment: Environment) -> Result<(Store, Re
         .map_err(StoreError::Thread)?;
     let writer = StoreWriter::new(batches, Arc::clone(&shared));
     Ok((Store { shared, writer, stop, thread: Some(thread) }, restored))
+}
+
+/// Opens the database, brings it up to date, reads what there is.
+fn open_committer(options: StoreOptions, environment: Environment) -> Result<(Committer, Restored), StoreError> {
+    guard::guarded(|| {
+        let database = environment.open_database()?;
+        migrate::bring_up_to_date(&database, &options.path)?;
+        let restored = restore::read(&database, environment.now())?;
+        let shared = Arc::new(Shared::new(Arc::new(database)));
+        Ok((Committer::new(options, environment, shared)?, restored))
+    })
 }
 
 impl Store {

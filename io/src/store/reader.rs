@@ -2,12 +2,13 @@
 
 use super::codec;
 use super::error::StoreError;
+use super::guard::guarded;
 use super::history;
 use super::journal;
 use super::migrate::meta_number;
 use super::shared::Shared;
 use super::tables::{self, BLOCKS, META, SETTINGS, SHARES_DROPPED, WORKERS};
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::{AccessGuard, ReadTransaction, ReadableDatabase, StorageError};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,8 @@ use warppool_components::worker::WorkerId;
 /// Reads committed data, each call in a short read transaction of its own. Never waits for the writer.
 ///
 /// Every call fails with [`StoreError::Unavailable`] while the store is opened again after a failure and once it
-/// is closed, and with [`StoreError::Database`] or [`StoreError::Damaged`] when the file cannot be read.
+/// is closed, and with [`StoreError::Database`], [`StoreError::Damaged`] or [`StoreError::Corrupt`] when the file
+/// cannot be read.
 #[derive(Clone, Debug)]
 pub struct StoreReader {
     shared: Arc<Shared>,
@@ -47,7 +49,7 @@ impl StoreReader {
         to: UnixTime,
         step: Duration,
     ) -> Result<Vec<HistoryPoint>, StoreError> {
-        history::read(&self.begin()?, worker, from, to, step)
+        self.read(|transaction| history::read(transaction, worker, from, to, step))
     }
 
     /// At most `limit` blocks (and at most [`BLOCKS_PER_READ_MAX`]) below the given height and hash, newest first;
@@ -56,18 +58,17 @@ impl StoreReader {
     /// # Errors
     /// See [`StoreReader`].
     pub fn blocks(&self, before: Option<(u32, Hash256)>, limit: usize) -> Result<Vec<BlockRow>, StoreError> {
-        let table = self.begin()?.open_table(BLOCKS)?;
         let end = before.map(|(height, hash)| tables::block_key(height, hash));
         let end = end.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        table
-            .range::<&tables::BlockKey>((Bound::Unbounded, end))?
-            .rev()
-            .take(limit.min(BLOCKS_PER_READ_MAX))
-            .map(|entry| {
+        self.read(|transaction| {
+            let table = transaction.open_table(BLOCKS)?;
+            let newest_first = table.range::<&tables::BlockKey>((Bound::Unbounded, end))?.rev();
+            let read = |entry: Result<(AccessGuard<'_, &tables::BlockKey>, AccessGuard<'_, &[u8]>), StorageError>| {
                 let (key, value) = entry?;
                 Ok(journal::read(key.value(), value.value())?.row)
-            })
-            .collect()
+            };
+            newest_first.take(limit.min(BLOCKS_PER_READ_MAX)).map(read).collect()
+        })
     }
 
     /// A saved worker as last committed.
@@ -76,8 +77,10 @@ impl StoreReader {
     /// See [`StoreReader`].
     pub fn worker(&self, id: WorkerId) -> Result<Option<WorkerRow>, StoreError> {
         let key = id.0.to_be_bytes();
-        let Some(value) = self.begin()?.open_table(WORKERS)?.get(&key)? else { return Ok(None) };
-        codec::decode_worker(id.0, value.value()).map(Some).map_err(|error| tables::damaged("workers", &key, error))
+        self.read(|transaction| {
+            let Some(value) = transaction.open_table(WORKERS)?.get(&key)? else { return Ok(None) };
+            codec::decode_worker(id.0, value.value()).map(Some).map_err(|error| tables::damaged("workers", &key, error))
+        })
     }
 
     /// A setting's value.
@@ -85,7 +88,7 @@ impl StoreReader {
     /// # Errors
     /// See [`StoreReader`].
     pub fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.begin()?.open_table(SETTINGS)?.get(key)?.map(|value| value.value().to_owned()))
+        self.read(|transaction| Ok(transaction.open_table(SETTINGS)?.get(key)?.map(|value| value.value().to_owned())))
     }
 
     /// Share rows that were ever dropped because the store lagged.
@@ -93,10 +96,10 @@ impl StoreReader {
     /// # Errors
     /// See [`StoreReader`].
     pub fn shares_dropped(&self) -> Result<u64, StoreError> {
-        meta_number(&self.begin()?.open_table(META)?, SHARES_DROPPED)
+        self.read(|transaction| meta_number(&transaction.open_table(META)?, SHARES_DROPPED))
     }
 
-    fn begin(&self) -> Result<ReadTransaction, StoreError> {
-        Ok(self.shared.database()?.begin_read()?)
+    fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        guarded(|| work(&self.shared.database()?.begin_read()?))
     }
 }

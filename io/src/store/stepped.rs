@@ -7,8 +7,7 @@ use super::committer::Committer;
 use super::error::StoreError;
 use super::file::{Environment, create_or_restart, open_error};
 use super::pending::{Change, Queued};
-use super::shared::Shared;
-use super::{StoreOptions, StoreReader, migrate, restore};
+use super::{StoreOptions, StoreReader, open_committer};
 use redb::{Database, StorageBackend};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +18,12 @@ use warppool_components::units::UnixTime;
 /// An open store that does nothing by itself.
 pub struct SteppedStore {
     committer: Committer,
+}
+
+impl Drop for SteppedStore {
+    fn drop(&mut self) {
+        self.committer.close();
+    }
 }
 
 impl SteppedStore {
@@ -39,11 +44,7 @@ impl SteppedStore {
                 .map_err(|error| open_error(Path::new("simulated"), error))
         };
         let environment = Environment { open: Box::new(open), clock: Box::new(clock) };
-        let database = environment.open_database()?;
-        migrate::bring_up_to_date(&database, &options.path)?;
-        let restored = restore::read(&database, environment.now())?;
-        let shared = Arc::new(Shared::new(Arc::new(database)));
-        let committer = Committer::new(options, environment, shared)?;
+        let (committer, restored) = open_committer(options, environment)?;
         Ok((Self { committer }, restored))
     }
 

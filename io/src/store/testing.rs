@@ -178,6 +178,18 @@ impl Disk {
         Self(Arc::new(Mutex::new(DiskState { durable: image.clone(), visible: image, ..DiskState::default() })))
     }
 
+    /// The disk with some bytes from `place` on replaced by `value`.
+    pub(super) fn damaged(&self, place: usize, value: u8) -> Self {
+        let mut image = self.state().visible.clone();
+        image.iter_mut().skip(place).take(8).for_each(|byte| *byte = value);
+        Self(Arc::new(Mutex::new(DiskState { durable: image.clone(), visible: image, ..DiskState::default() })))
+    }
+
+    /// How many bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.state().visible.len()
+    }
+
     pub(super) fn environment(&self, clock: &Clock) -> Environment {
         let (disk, clock) = (self.clone(), clock.clone());
         let create = |disk: &Self| Database::builder().set_cache_size(4 << 20).create_with_backend(disk.clone());
