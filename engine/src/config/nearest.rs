@@ -3,9 +3,13 @@
 /// The candidate with the fewest edits from `name`, if it is near enough to be a likely slip: at most a third of
 /// the letters, at least two.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (name.chars().count() / 3).max(2);
+    let letters = name.chars().count();
+    let allowed = (letters / 3).max(2);
+    // Each letter more or less is an edit, so most candidates need no closer look.
+    let is_near = |candidate: &&str| candidate.chars().count().abs_diff(letters) <= allowed;
     candidates
         .into_iter()
+        .filter(is_near)
         .map(|candidate| (edit_distance(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

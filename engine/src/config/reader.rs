@@ -264,12 +264,14 @@ fn is_secret(key: &str) -> bool {
     ["password", "pass", "secret", "token", "private", "webhook"].iter().any(|word| key.contains(word))
 }
 
-/// A URL without the user and password somebody put into it.
+/// A value without the user and password that somebody put before a host. Which of several `@`, `/` and quotes belong to the
+/// password nobody can tell, so rather too much is left out than too little.
 fn without_user(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
-    let authority_end = rest.find(['/', '?', '#', '"']).unwrap_or(rest.len());
-    match rest[..authority_end].rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+    let Some((before, host)) = value.rsplit_once('@') else { return value.to_owned() };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://***@{host}"),
+        // The scheme is forgotten more easily than the password.
+        None if before.contains(':') => format!("***@{host}"),
         None => value.to_owned(),
     }
 }
@@ -280,8 +282,17 @@ mod tests {
 
     #[test]
     fn passwords_in_urls_are_not_repeated() {
-        assert_eq!(without_user("\"http://me:hush@node:8332\""), "\"http://***@node:8332\"");
-        assert_eq!(without_user("\"http://node:8332/a@b\""), "\"http://node:8332/a@b\"");
-        assert_eq!(without_user("plain"), "plain");
+        for (value, shown) in [
+            ("\"http://me:hush@node:8332\"", "\"http://***@node:8332\""),
+            ("\"http://me:hu/sh@node:8332\"", "\"http://***@node:8332\""),
+            ("\"http://me:hu@sh@node:8332\"", "\"http://***@node:8332\""),
+            ("\"me:hush@node:8332\"", "***@node:8332\""),
+            ("[\"http://node:8332\", \"http://me:hush@node:8332\"]", "[\"http://***@node:8332\"]"),
+            ("\"http://node:8332/a\"", "\"http://node:8332/a\""),
+            ("\"a@b\"", "\"a@b\""),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(without_user(value), shown, "{value}");
+        }
     }
 }

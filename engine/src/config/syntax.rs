@@ -94,7 +94,8 @@ pub(super) fn public_url(text: &str) -> Result<String, String> {
     const ALLOWED: &str = "must be http://HOST or https://HOST, with a port and a path if needed";
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(ALLOWED)?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if path.contains(['?', '#', ' ']) {
+    // It ends up in a header and in a page.
+    if path.contains(|letter: char| !letter.is_ascii_graphic() || "?#\"'<>\\".contains(letter)) {
         return Err(ALLOWED.to_owned());
     }
     let (host, port) = split_port(authority);
@@ -204,7 +205,8 @@ mod tests {
     fn public_addresses() {
         assert_eq!(public_url("https://pool.example.com/").as_deref(), Ok("https://pool.example.com"));
         assert_eq!(public_url("http://pool.lan:8080/base").as_deref(), Ok("http://pool.lan:8080/base"));
-        for wrong in ["pool.example.com", "https://", "https://me@pool.example.com", "https://pool/?a"] {
+        let refused = ["pool.example.com", "https://", "https://me@pool.example.com", "https://pool/?a"];
+        for wrong in refused.into_iter().chain(["https://pool/a\r\nb: c", "https://pool/\"><script>"]) {
             assert!(public_url(wrong).is_err(), "{wrong}");
         }
     }
