@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-consensus test-arm ui build run bench measure sim tidy clean
+.PHONY: help demo test test-consensus test-arm ui build run bench measure sim fuzz fuzz-short tidy clean
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WARPPOOL := $(TARGET_DIR)/release/warppool
@@ -63,6 +63,14 @@ measure: ## Measure the pool under load on this machine
 
 sim: ## Play the whole pool in simulated time: make sim ARGS="--seeds 1000 --from 1", or ARGS="--seed 7"
 	@cargo run --release --locked --quiet --package warppool-sim -- $(ARGS)
+
+fuzz: ## Make up inputs for one target: make fuzz TARGET=v1_lines ARGS="-runs=10000000"; without a TARGET they are named
+	@tools/setup.sh demo
+	@tools/fuzz.sh run "$(TARGET)" $(ARGS)
+
+fuzz-short: ## The fuzz targets over their corpora and some thousand inputs more
+	@tools/setup.sh demo
+	@tools/fuzz.sh short
 
 tidy: ## Check the rules of the repository only
 	@cargo xtask tidy
