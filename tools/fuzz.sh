@@ -3,6 +3,7 @@
 #   tools/fuzz.sh run TARGET [options of libFuzzer]    until it is stopped, finds something, or -runs=N are over
 #   tools/fuzz.sh short                                the targets over their corpora and some thousand inputs more
 #   tools/fuzz.sh minimise TARGET                      corpus := a few files that reach all that is reached by now
+#   tools/fuzz.sh lock                                 Cargo.lock of the targets := that of the repository, and the fuzzer
 # What is found lies in $CARGO_TARGET_DIR/fuzz/found/TARGET; inputs that reached something new in .../grown/TARGET.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -86,6 +87,10 @@ minimise() {
 
 case "${1:-}" in
     short) short ;;
+    lock)
+        cp Cargo.lock "$home/Cargo.lock"
+        cargo metadata --manifest-path "$home/Cargo.toml" --format-version 1 >/dev/null
+        ;;
     run)
         require_target "${2:-}"
         build --bin "$2"
@@ -97,7 +102,7 @@ case "${1:-}" in
         minimise "$2"
         ;;
     *)
-        sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+        sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
         exit 2
         ;;
 esac
