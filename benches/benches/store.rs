@@ -110,6 +110,7 @@ impl Packed {
             shares_daily_kept: None,
             saved_workers_per_user_max: 64,
             saved_workers_total_max: 1024,
+            workers_summed_at_once: warppool_components::limits::WORKERS_SUMMED_AT_ONCE,
         };
         let (store, _) = store::open(options).expect("a new file");
         Self { store, made: 0, batches: 0 }

@@ -238,6 +238,14 @@ pub const STORE_ROWS_PER_COMMIT: usize = 1 << 16;
 /// Block rows that the store's thread holds while the disk refuses them; each may carry a block of 4 MB.
 pub const STORE_BLOCK_ROWS_PENDING_MAX: usize = 64;
 
+/// Changed workers in a commit of the store up to which their sums are written with it. More take over ten milliseconds, and wait
+/// for the next sums.
+pub const WORKERS_SUMMED_AT_ONCE: usize = 1024;
+
+/// Commits of the store that may pass until sums that wait are written: five seconds, which the next open makes good after a
+/// crash.
+pub const COMMITS_BETWEEN_SUMS: u32 = 20;
+
 /// Share rows packed into one value of the store: 25 KB, a twentieth of the cost of a row each.
 pub const SHARE_ROWS_PER_CHUNK_MAX: usize = 1000;
 

@@ -196,6 +196,7 @@ fn options(loaded: &Loaded, caps: &Caps, hashing: Hashing) -> PoolOptions {
             shares_daily_kept: config.daily_sums_kept(),
             saved_workers_per_user_max: config.tuning.max_saved_workers_per_user,
             saved_workers_total_max: config.tuning.max_saved_workers_pool_total,
+            workers_summed_at_once: warppool_components::limits::WORKERS_SUMMED_AT_ONCE,
         },
         admin: admin(config),
         profile: config.profile_kind().name().to_owned(),

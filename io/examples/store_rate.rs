@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         shares_daily_kept: None,
         saved_workers_per_user_max: 64,
         saved_workers_total_max: 1024,
+        workers_summed_at_once: warppool_components::limits::WORKERS_SUMMED_AT_ONCE,
     })?;
     let writer = store.writer();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();

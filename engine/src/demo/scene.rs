@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use warppool_admin::AdminOptions;
 use warppool_components::device_class::DeviceClass;
+use warppool_components::limits::WORKERS_SUMMED_AT_ONCE;
 use warppool_components::settings::{Cut, Network, Payee, PayoutSettings, Settings, VardiffSettings};
 use warppool_components::snapshot::Snapshot;
 use warppool_components::units::Difficulty;
@@ -152,6 +153,7 @@ fn options(arguments: &Demo, node: &SimNode, directory: &std::path::Path) -> Poo
             shares_daily_kept: None,
             saved_workers_per_user_max: 64,
             saved_workers_total_max: 1024,
+            workers_summed_at_once: WORKERS_SUMMED_AT_ONCE,
         },
         admin: AdminOptions {
             listen: vec![arguments.dashboard.to_string()],

@@ -88,6 +88,7 @@ pub(super) struct OpenBuckets {
 }
 
 /// New values of buckets that a transaction has written but not committed.
+#[derive(Default)]
 pub(super) struct Written(Vec<(Level, Sums)>);
 
 impl OpenBuckets {

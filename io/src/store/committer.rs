@@ -19,13 +19,15 @@ use super::retention;
 use super::saved_workers::SavedWorkers;
 use super::shared::Shared;
 use super::tables::{
-    self, COMMIT_SEQUENCE, META, POOL_TOTALS, SETTINGS, SHARES, SHARES_DROPPED, WORKER_ID_MAX, WORKERS,
+    self, COMMIT_SEQUENCE, META, POOL_TOTALS, SETTINGS, SHARES, SHARES_DROPPED, SUMMED_SEQUENCE, UNSUMMED_BUCKET,
+    WORKER_ID_MAX, WORKERS,
 };
+use super::unsummed::Unsummed;
 use crate::failpoint;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use std::sync::Arc;
 use std::time::Instant;
-use warppool_components::record::{BlockRow, ShareRow};
+use warppool_components::record::{BlockRow, ShareRow, WorkerRow};
 
 /// Holds what is not durable yet and makes it so.
 pub(super) struct Committer {
@@ -36,8 +38,13 @@ pub(super) struct Committer {
     pub(super) pending: Pending,
     /// A commit whose end is not known, because it failed.
     in_doubt: Option<Pending>,
+    /// It includes the sums.
+    is_sum_in_doubt: bool,
     /// Number of the last commit that is known to be durable.
     sequence: u64,
+    /// Number of the last commit whose shares are in the sums.
+    summed_sequence: u64,
+    unsummed: Unsummed,
     open_buckets: OpenBuckets,
     saved_workers: SavedWorkers,
     worker_id_max: u32,
@@ -56,13 +63,17 @@ impl Committer {
             shared,
             pending: Pending::default(),
             in_doubt: None,
+            is_sum_in_doubt: false,
             sequence: 0,
+            summed_sequence: 0,
+            unsummed: Unsummed::default(),
             open_buckets: OpenBuckets::default(),
             saved_workers: SavedWorkers::default(),
             worker_id_max: 0,
         };
         let database = committer.shared.database()?;
         committer.sequence = committer.read_indexes(&database)?;
+        committer.summed_sequence = committer.sequence;
         Ok(committer)
     }
 
@@ -87,6 +98,11 @@ impl Committer {
         self.in_doubt.is_none() && self.pending.has_room()
     }
 
+    /// Whether there are shares that the sums do not include; a commit with nothing else to do adds them.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.unsummed.is_empty()
+    }
+
     /// Commits the pending blocks, if there are any, and then everything else.
     ///
     /// # Errors
@@ -98,14 +114,16 @@ impl Committer {
     fn commit_parts(&mut self) -> Result<(), StoreError> {
         if !self.pending.blocks.is_empty() {
             let blocks = self.pending.take_blocks();
-            self.commit(blocks)?;
+            // Nothing stands between them and the disk; sums that wait go on waiting.
+            self.commit(blocks, self.unsummed.is_empty())?;
         }
         let rest = std::mem::take(&mut self.pending);
-        if rest.is_empty() {
+        if rest.is_empty() && !self.is_behind() {
             self.shared.add_committed_batches(rest.changes);
             return Ok(());
         }
-        self.commit(rest)
+        let is_sum = self.unsummed.must_sum_with(&rest, &self.saved_workers, self.options.workers_summed_at_once);
+        self.commit(rest, is_sum)
     }
 
     /// One step of retention. Returns whether another one should follow soon.
@@ -153,6 +171,7 @@ impl Committer {
         if let Some(mut in_doubt) = self.in_doubt.take() {
             if durable > self.sequence {
                 self.shared.add_committed_batches(in_doubt.changes);
+                self.summed(in_doubt, durable);
             } else {
                 in_doubt.append(std::mem::take(&mut self.pending));
                 self.pending = in_doubt;
@@ -174,8 +193,9 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, part: Pending) -> Result<(), StoreError> {
+    fn commit(&mut self, part: Pending, is_sum: bool) -> Result<(), StoreError> {
         let started = Instant::now();
+        self.is_sum_in_doubt = is_sum;
         let part = self.in_doubt.insert(part);
         pass(&part.blocks, "journal.write", "outcome.write");
         let database = self.shared.database()?;
@@ -184,8 +204,16 @@ impl Committer {
         journal::write(&transaction, &part.blocks, self.environment.now())?;
         let sequence = self.sequence + 1;
         write_shares(&transaction, &part.shares, sequence)?;
-        let written = self.open_buckets.write(&transaction, &part.shares)?;
-        write_workers(&transaction, part)?;
+        let written = if is_sum {
+            write_workers(&transaction, self.unsummed.workers.iter().filter(|(id, _)| !part.workers.contains_key(id)))?;
+            write_workers(&transaction, part.workers.iter())?;
+            let shares = [self.unsummed.shares.as_slice(), &part.shares].concat();
+            self.open_buckets.write(&transaction, &shares)?
+        } else {
+            Written::default()
+        };
+        let summed_sequence = if is_sum { sequence } else { self.summed_sequence };
+        write_summed(&transaction, summed_sequence, self.unsummed.first_bucket(&part.shares))?;
         write_settings(&transaction, part)?;
         let worker_id_max = self.worker_id_max.max(largest_worker_id(part));
         write_meta(&transaction, sequence, worker_id_max, part)?;
@@ -206,6 +234,17 @@ impl Committer {
                 self.saved_workers.written(part.workers.values());
             }
             self.shared.add_committed_batches(part.changes);
+            self.summed(part, sequence);
+        }
+    }
+
+    /// `part` is durable as commit `sequence`, and so are the sums if it included them.
+    fn summed(&mut self, part: Pending, sequence: u64) {
+        if self.is_sum_in_doubt {
+            self.unsummed.clear();
+            self.summed_sequence = sequence;
+        } else {
+            self.unsummed.add(part);
         }
     }
 
@@ -239,13 +278,23 @@ fn write_shares(transaction: &WriteTransaction, shares: &[ShareRow], sequence: u
     Ok(())
 }
 
-fn write_workers(transaction: &WriteTransaction, part: &Pending) -> Result<(), StoreError> {
+fn write_workers<'a>(
+    transaction: &WriteTransaction,
+    rows: impl Iterator<Item = (&'a u32, &'a WorkerRow)>,
+) -> Result<(), StoreError> {
     let mut table = transaction.open_table(WORKERS)?;
-    for (id, row) in &part.workers {
+    for (id, row) in rows {
         let key = id.to_be_bytes();
         let value = codec::encode_worker(row).map_err(|error| tables::damaged("workers", &key, error))?;
         table.insert(&key, value.as_slice())?;
     }
+    Ok(())
+}
+
+fn write_summed(transaction: &WriteTransaction, sequence: u64, unsummed_bucket: u64) -> Result<(), StoreError> {
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(SUMMED_SEQUENCE, sequence.to_le_bytes().as_slice())?;
+    meta.insert(UNSUMMED_BUCKET, unsummed_bucket.to_le_bytes().as_slice())?;
     Ok(())
 }
 

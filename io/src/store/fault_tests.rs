@@ -4,12 +4,13 @@ use super::committer::Committer;
 use super::pending::{Change, Queued};
 use super::shared::Shared;
 use super::testing::{Clock, Disk, START_MS, block_row, blocks, options, share_row, shares, wait_until, worker_row};
-use super::{SteppedStore, StoreError, StoreReader, migrate};
+use super::{SteppedStore, StoreError, StoreOptions, StoreReader, migrate};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use warppool_components::limits::{STORE_BATCHES_QUEUED_MAX, STORE_ROWS_PENDING_MAX};
-use warppool_components::record::{HistoryPoint, PoolTotalsRow, ShareRow, StoreBatch};
+use warppool_components::limits::{STORE_BATCHES_QUEUED_MAX, STORE_ROWS_PENDING_MAX, WORKERS_SUMMED_AT_ONCE};
+use warppool_components::record::{HistoryPoint, PoolTotalsRow, ShareRow, StoreBatch, WorkerRow};
+use warppool_components::reject::RejectCounts;
 use warppool_components::units::UnixTime;
 use warppool_components::worker::WorkerId;
 
@@ -17,18 +18,40 @@ const WORKERS: u32 = 3;
 const BATCHES: u64 = 6;
 const SHARES_PER_BATCH: u64 = 10;
 
-/// Batch number `number`: shares over two five-minute buckets, a worker's totals, and in every third a block.
-fn batch(number: u64) -> StoreBatch {
-    let row = |n: u64| {
+/// Sums that are written with every commit, and sums that wait.
+const SUMMED_AT_ONCE: [usize; 2] = [WORKERS_SUMMED_AT_ONCE, 0];
+
+/// Shares of batch number `number`, over two five-minute buckets.
+fn shares_of(number: u64) -> impl Iterator<Item = ShareRow> {
+    (0..SHARES_PER_BATCH).map(move |n| {
         let share = share_row(n as u32 % WORKERS + 1, START_MS + number * 80_000 + n);
-        ShareRow { reject: (n == 9).then_some(2), ..share }
-    };
-    let mut worker = worker_row(1, "bc1q", "rig1");
-    worker.accepted = number + 1;
+        if n == 9 { ShareRow { reject: Some(2), count: 7, difficulty: 0.0, reached: 0.0, ..share } } else { share }
+    })
+}
+
+/// A worker's row after so many batches, as the engine sums.
+fn worker_after(id: u32, batches: u64) -> WorkerRow {
+    let (accepted, accepted_difficulty, rejected, best_ever) = (0, 0.0, RejectCounts::default(), 0.0);
+    let empty = WorkerRow { accepted, accepted_difficulty, rejected, best_ever, ..worker_row(id, "bc1q", "rig") };
+    (0..batches).flat_map(shares_of).filter(|share| share.worker == WorkerId(id)).fold(empty, |mut row, share| {
+        row.last_seen = share.at;
+        if share.reject.is_some() {
+            row.rejected[2] += u64::from(share.count);
+        } else {
+            row.accepted += 1;
+            row.accepted_difficulty += share.difficulty;
+            (row.best_ever, row.last_share_at) = (share.reached, Some(share.at));
+        }
+        row
+    })
+}
+
+/// Batch number `number`: shares, the totals of their workers, and in every third a block.
+fn batch(number: u64) -> StoreBatch {
     StoreBatch {
-        shares: (0..SHARES_PER_BATCH).map(row).collect(),
+        shares: shares_of(number).collect(),
         shares_dropped: 0,
-        workers: vec![worker],
+        workers: (1..=WORKERS).map(|id| worker_after(id, number + 1)).collect(),
         totals: Some(Box::new(PoolTotalsRow {
             accepted: (number + 1) * (SHARES_PER_BATCH - 1),
             ..PoolTotalsRow::default()
@@ -41,12 +64,13 @@ fn queued(number: u64) -> Queued {
     Queued { change: Change::Batch(batch(number)), at: Instant::now() }
 }
 
-fn committer(disk: &Disk, clock: &Clock) -> Committer {
+fn committer(disk: &Disk, clock: &Clock, workers_summed_at_once: usize) -> Committer {
     let environment = disk.environment(clock);
     let database = environment.open_database().expect("opens before anything fails");
     migrate::bring_up_to_date(&database, "simulated".as_ref()).expect("creates its tables");
     let shared = Arc::new(Shared::new(Arc::new(database)));
-    Committer::new(options("simulated".into()), environment, shared).expect("reads its indexes")
+    let options = StoreOptions { workers_summed_at_once, ..options("simulated".into()) };
+    Committer::new(options, environment, shared).expect("reads its indexes")
 }
 
 /// Sum of the shares by one way of looking at them.
@@ -72,17 +96,22 @@ fn batches_stored(reader: &StoreReader) -> u64 {
     }
     let (accepted, difficulty, rejected) = raw;
     assert_eq!(difficulty, accepted as f64 * 16.0);
-    assert_eq!((accepted + rejected) % SHARES_PER_BATCH, 0, "a batch is there whole or not at all");
-    (accepted + rejected) / SHARES_PER_BATCH
+    // The refused share of a batch stands for seven.
+    assert_eq!((accepted + rejected) % (SHARES_PER_BATCH + 6), 0, "a batch is there whole or not at all");
+    (accepted + rejected) / (SHARES_PER_BATCH + 6)
 }
 
 #[test]
 fn a_power_cut_at_any_operation_loses_only_what_was_not_committed() {
+    SUMMED_AT_ONCE.iter().for_each(|at_once| cut_power_at_any_operation(*at_once));
+}
+
+fn cut_power_at_any_operation(summed_at_once: usize) {
     let clock = Clock::new();
     let mut operations = 0;
     loop {
         let disk = Disk::default();
-        let mut committer = committer(&disk, &clock);
+        let mut committer = committer(&disk, &clock, summed_at_once);
         disk.fail_after(operations, u64::MAX);
         let mut blocks_sent = 0;
         let mut sent = 0;
@@ -90,14 +119,16 @@ fn a_power_cut_at_any_operation_loses_only_what_was_not_committed() {
             committer.add(queued(number));
             sent += 1;
             blocks_sent += batch(number).blocks.len();
-            committer.commit_all().is_err()
+            // Sums that wait are written when there is nothing else.
+            committer.commit_all().is_err() || (number == 3 && committer.commit_all().is_err())
         });
         let committed = committer.shared.committed_batches.load(Ordering::SeqCst);
         for seed in [0, u64::MAX, 0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03, 0x5555_5555_5555_5555] {
             let (store, restored) = disk.after_power_cut(seed).open(&clock).expect("opens after a power cut");
             let stored = batches_stored(&store.reader());
             assert!((committed..=sent).contains(&stored), "{committed} committed, {stored} stored, {sent} sent");
-            assert_eq!(restored.workers.first().map_or(0, |worker| worker.accepted), stored);
+            let expected = (1..=WORKERS).map(|id| worker_after(id, stored));
+            assert_eq!(restored.workers, expected.filter(|_| stored > 0).collect::<Vec<_>>());
             assert_eq!(restored.totals.map_or(0, |totals| totals.accepted), stored * (SHARES_PER_BATCH - 1));
             assert!(restored.blocks.len() as u64 >= committed / 3 && restored.blocks.len() <= blocks_sent);
             assert!(restored.blocks.iter().all(|block| block.raw.as_ref().is_some_and(|raw| raw.len() == 300)));
@@ -132,15 +163,20 @@ fn a_power_cut_while_the_store_is_created_leaves_one_that_opens() {
 #[test]
 fn a_disk_that_fails_for_a_while_costs_nothing_and_counts_nothing_twice() {
     let clock = Clock::new();
-    for failures in [1, 3, 20] {
+    for (failures, summed_at_once) in
+        [1, 3, 20].into_iter().flat_map(|count| SUMMED_AT_ONCE.map(|at_once| (count, at_once)))
+    {
         let mut operations = 0;
         loop {
             let disk = Disk::default();
-            let mut committer = committer(&disk, &clock);
+            let mut committer = committer(&disk, &clock, summed_at_once);
             disk.fail_after(operations, failures);
             let mut attempts = 0;
-            for number in 0..BATCHES {
-                committer.add(queued(number));
+            for number in 0..=BATCHES {
+                // In the end nothing comes, which is when sums that wait are written.
+                if number < BATCHES {
+                    committer.add(queued(number));
+                }
                 while committer.commit_all().is_err() {
                     while committer.recover().is_err() {
                         attempts += 1;

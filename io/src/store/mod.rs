@@ -12,6 +12,7 @@
 //! queue's two short locks. STORE.md describes the format table by table.
 
 mod aggregate;
+mod catch_up;
 mod chunk;
 mod codec;
 mod committer;
@@ -33,6 +34,7 @@ mod shared;
 mod stepped;
 mod tables;
 mod thread;
+mod unsummed;
 mod writer;
 
 #[cfg(test)]
@@ -79,6 +81,9 @@ pub struct StoreOptions {
     pub saved_workers_per_user_max: usize,
     /// Workers remembered in all.
     pub saved_workers_total_max: usize,
+    /// Changed workers in a commit up to which their sums are written with it:
+    /// [`WORKERS_SUMMED_AT_ONCE`](warppool_components::limits::WORKERS_SUMMED_AT_ONCE) but in tests.
+    pub workers_summed_at_once: usize,
 }
 
 /// An open store. Dropping it closes it too, but then nobody learns of an error.
@@ -119,6 +124,7 @@ fn open_committer(options: StoreOptions, environment: Environment) -> Result<(Co
     guard::guarded(|| {
         let database = environment.open_database()?;
         migrate::bring_up_to_date(&database, &options.path)?;
+        catch_up::run(&database)?;
         let restored = restore::read(&database, environment.now())?;
         let shared = Arc::new(Shared::new(Arc::new(database)));
         Ok((Committer::new(options, environment, shared)?, restored))

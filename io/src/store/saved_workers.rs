@@ -19,6 +19,7 @@ pub(super) struct SavedWorkers {
 struct Saved {
     user: Arc<str>,
     last_seen: UnixTime,
+    blocks_found: u32,
 }
 
 impl SavedWorkers {
@@ -36,6 +37,11 @@ impl SavedWorkers {
             self.insert(row);
             self.written_last.insert(row.id.0);
         }
+    }
+
+    /// Whether a row tells what its shares do not: that there is such a worker, or that it has found a block.
+    pub(super) fn is_news(&self, row: &WorkerRow) -> bool {
+        self.rows.get(&row.id.0).is_none_or(|saved| saved.blocks_found != row.blocks_found)
     }
 
     /// Rows that were removed.
@@ -76,7 +82,8 @@ impl SavedWorkers {
     }
 
     fn insert(&mut self, row: &WorkerRow) {
-        self.rows.insert(row.id.0, Saved { user: Arc::clone(&row.address), last_seen: row.last_seen });
+        let (user, last_seen, blocks_found) = (Arc::clone(&row.address), row.last_seen, row.blocks_found);
+        self.rows.insert(row.id.0, Saved { user, last_seen, blocks_found });
     }
 }
 

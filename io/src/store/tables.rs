@@ -34,6 +34,10 @@ pub(super) type BlockKey = [u8; 36];
 pub(super) const FORMAT_VERSION: &str = "format_version";
 /// Number of the last commit of the writer, u64.
 pub(super) const COMMIT_SEQUENCE: &str = "commit_sequence";
+/// Number of the last commit whose shares are in the sums, u64.
+pub(super) const SUMMED_SEQUENCE: &str = "summed_sequence";
+/// First bucket with shares that are not, u64; of no meaning when there are none.
+pub(super) const UNSUMMED_BUCKET: &str = "unsummed_bucket";
 /// Largest worker number ever written, u32.
 pub(super) const WORKER_ID_MAX: &str = "worker_id_max";
 /// Share rows that were dropped because the store lagged, u64.
@@ -108,6 +112,13 @@ pub(super) fn chunk_key(bucket: u64, sequence: u64, place: u32) -> ChunkKey {
     key[8..16].copy_from_slice(&sequence.to_be_bytes());
     key[16..].copy_from_slice(&place.to_be_bytes());
     key
+}
+
+/// Commit and place of a chunk's key, in its bytes.
+pub(super) fn place_of(key: &ChunkKey) -> [u8; 12] {
+    let mut place = [0; 12];
+    place.copy_from_slice(&key[8..]);
+    place
 }
 
 /// Key of a worker's aggregate.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use warppool_components::block::BlockState;
+use warppool_components::limits::WORKERS_SUMMED_AT_ONCE;
 use warppool_components::record::{BlockRow, ShareRow, StoreBatch, WorkerRow};
 use warppool_components::units::{Hash256, Sats, UnixTime};
 use warppool_components::worker::WorkerId;
@@ -82,6 +83,7 @@ pub(super) fn options(path: PathBuf) -> StoreOptions {
         shares_daily_kept: None,
         saved_workers_per_user_max: 64,
         saved_workers_total_max: 1024,
+        workers_summed_at_once: WORKERS_SUMMED_AT_ONCE,
     }
 }
 

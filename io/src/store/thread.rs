@@ -14,6 +14,9 @@ const RETRY_LAST: Duration = Duration::from_secs(10);
 /// Attempts to save the last rows when the store is closed.
 const CLOSING_ATTEMPTS: u32 = 3;
 
+/// Sums that wait are written when nothing else came for so long.
+const SUMS_AFTER_QUIET: Duration = Duration::from_secs(1);
+
 /// Between two looks for what is too old, and between two steps of one look.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 const RETENTION_STEP_INTERVAL: Duration = Duration::from_millis(100);
@@ -28,6 +31,7 @@ pub(super) struct WriterThread {
     failures: u32,
     retry_at: Option<Instant>,
     retention_due: Instant,
+    last_commit_at: Instant,
     last_commit_took: Duration,
 }
 
@@ -46,6 +50,7 @@ impl WriterThread {
             failures: 0,
             retry_at: None,
             retention_due: Instant::now(),
+            last_commit_at: Instant::now(),
             last_commit_took: Duration::ZERO,
         }
     }
@@ -81,7 +86,8 @@ impl WriterThread {
     }
 
     fn next_due(&self) -> Instant {
-        self.retry_at.unwrap_or_else(|| self.flush_due().map_or(self.retention_due, |due| due.min(self.retention_due)))
+        let due = [self.flush_due(), self.sums_due()].into_iter().flatten().fold(self.retention_due, Instant::min);
+        self.retry_at.unwrap_or(due)
     }
 
     /// When the pending changes have to be committed: early by the time that the last commit took, so that they
@@ -89,6 +95,11 @@ impl WriterThread {
     fn flush_due(&self) -> Option<Instant> {
         let interval = self.flush_interval - self.last_commit_took.min(self.flush_interval / 2);
         self.committer.oldest().map(|oldest| oldest + interval)
+    }
+
+    /// When sums have to be written although no share comes any more.
+    fn sums_due(&self) -> Option<Instant> {
+        self.committer.is_behind().then(|| self.last_commit_at + SUMS_AFTER_QUIET)
     }
 
     fn take_queued(&mut self) {
@@ -122,7 +133,7 @@ impl WriterThread {
             || !pending.blocks.is_empty()
             || pending.shares.len() >= STORE_ROWS_PER_COMMIT
             || !pending.has_room()
-            || self.flush_due().is_some_and(|due| now >= due);
+            || self.flush_due().into_iter().chain(self.sums_due()).any(|due| now >= due);
         if due { self.commit() } else { Ok(()) }
     }
 
@@ -130,6 +141,7 @@ impl WriterThread {
         let started = Instant::now();
         self.committer.commit_all()?;
         self.last_commit_took = started.elapsed();
+        self.last_commit_at = started;
         self.update_oldest(started);
         if self.failures > 0 {
             tracing::info!(failures = self.failures, "the store writes again");
@@ -137,6 +149,12 @@ impl WriterThread {
             self.committer.shared.set_health(None);
         }
         Ok(())
+    }
+
+    /// Also the sums, so that the next open has nothing to make good.
+    fn commit_to_the_end(&mut self) -> Result<(), StoreError> {
+        self.commit()?;
+        if self.committer.is_behind() { self.commit() } else { Ok(()) }
     }
 
     /// All that was taken is durable; what is in the queue came after `emptied`, when it was last taken from.
@@ -178,7 +196,7 @@ impl WriterThread {
         }
         let mut attempt = 1;
         loop {
-            let result = self.recover_if_failed().and_then(|()| self.commit());
+            let result = self.recover_if_failed().and_then(|()| self.commit_to_the_end());
             let Err(error) = result else { return Ok(()) };
             self.failed(&error);
             if attempt == CLOSING_ATTEMPTS {

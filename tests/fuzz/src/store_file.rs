@@ -152,6 +152,7 @@ fn open(disk: &Disk) -> Result<(SteppedStore, Restored), StoreError> {
         shares_daily_kept: None,
         saved_workers_per_user_max: 4,
         saved_workers_total_max: 8,
+        workers_summed_at_once: warppool_components::limits::WORKERS_SUMMED_AT_ONCE,
     };
     SteppedStore::open(options, disk.clone(), || START)
 }

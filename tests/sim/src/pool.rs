@@ -143,5 +143,6 @@ pub fn store_options() -> StoreOptions {
         shares_daily_kept: None,
         saved_workers_per_user_max: 64,
         saved_workers_total_max: 1024,
+        workers_summed_at_once: 8,
     }
 }
