@@ -91,6 +91,11 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
     for address in pool.miner_sv2_addresses().into_iter().chain(pool.miner_addresses()) {
         tracing::info!("miners connect over Stratum V2 to stratum2+tcp://{address}/{public_key}");
     }
+    for address in pool.miner_first_generation_addresses() {
+        tracing::info!(
+            "miners of the first generation of Stratum V2 connect to {address}; `warppool keys sv2` shows its keys"
+        );
+    }
     if let Some(certificate) = &loaded.certificate {
         tracing::info!(
             "TLS is served on every port for miners; the certificate is valid until {}",
@@ -171,6 +176,12 @@ fn options(loaded: &Loaded, caps: &Caps, hashing: Hashing) -> PoolOptions {
             addresses: vec![config.server.pool_listen.to_string()],
             tls_addresses: config.stratum.stratum_tls_listen.iter().map(Listen::to_string).collect(),
             noise_addresses: config.stratum.sv2_listen.iter().map(Listen::to_string).collect(),
+            first_generation_addresses: config
+                .stratum
+                .sv2_first_generation_listen
+                .iter()
+                .map(Listen::to_string)
+                .collect(),
             noise_connections_max: config.stratum.sv2_max_connections,
             proxies: config.stratum.proxy_protocol_from.clone(),
             connections_max: caps.connections_max,

@@ -182,6 +182,11 @@ impl Pool {
         self.sockets.noise_addresses()
     }
 
+    /// Where miners are served over the first generation of Stratum V2 alone.
+    pub fn miner_first_generation_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.first_generation_addresses()
+    }
+
     /// Where HTTP is served.
     pub fn dashboard_addresses(&self) -> Vec<SocketAddr> {
         self.admin.addresses()

@@ -9,6 +9,7 @@ use crate::config::{Config, Listen, Loaded, load};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use warppool_net::transport::noise::AuthorityPublicKey;
+use warppool_net::transport::noise::first_generation::FirstGeneration;
 
 /// Makes the key if there is none, and says where it is, its public half, and what miners are to be given; the result is the
 /// exit status.
@@ -25,7 +26,13 @@ pub fn sv2_key(arguments: &Sv2Key, output: &mut dyn Write, errors: &mut dyn Writ
     };
     let Loaded { config, secrets, .. } = &loaded;
     match load_or_make(config, secrets) {
-        Ok((key, origin)) => describe(key.public(), &origin, &hosts(arguments, config), output).map(|()| DONE),
+        Ok((key, origin)) => {
+            describe(key.public(), &origin, &hosts(arguments, config), output)?;
+            if let Some(listen) = config.stratum.sv2_first_generation_listen {
+                describe_first_generation(&FirstGeneration::new(&key), listen, output)?;
+            }
+            Ok(DONE)
+        }
         Err(error) => writeln!(errors, "error: {error}").map(|()| FAILED),
     }
 }
@@ -50,6 +57,12 @@ fn describe(key: AuthorityPublicKey, origin: &Origin, hosts: &[String], output: 
         code.iter().try_for_each(|line| writeln!(output, "  {line}"))?;
     }
     Ok(())
+}
+
+fn describe_first_generation(keys: &FirstGeneration, listen: Listen, output: &mut dyn Write) -> io::Result<()> {
+    writeln!(output, "\nFor peers of the first generation, on {listen}; they are given one of both, as they want it:")?;
+    writeln!(output, "  authority's public key  {}", keys.authority_text())?;
+    writeln!(output, "  static public key       {}", keys.static_text())
 }
 
 /// `HOST:PORT` of each way to the pool, the likeliest first.
@@ -111,6 +124,10 @@ mod tests {
         arguments.host = None;
         let (_, third, _) = run(&arguments);
         assert!(third.contains(&format!("stratum2+tcp://192.0.2.1:3336/{key}\n")), "{third}");
+        assert!(!third.contains("first generation"), "{third}");
+        arguments.set = vec!["stratum.sv2_first_generation_listen=:3337".into()];
+        let (_, fourth, _) = run(&arguments);
+        assert!(fourth.contains("first generation, on :3337") && fourth.contains("static public key"), "{fourth}");
         arguments.set = vec!["server.pool_listen=nowhere".into()];
         assert_eq!(run(&arguments).0, BAD_CONFIGURATION);
     }

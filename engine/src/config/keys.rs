@@ -157,6 +157,8 @@ pub static KEYS: &[Key] = keys! {
     "stratum.safe_mode", Value("true"), Restart, stratum.safe_mode, "Refuse unusual version bits and ntime drift.";
     "stratum.sv2_listen", Value("\"\""), Restart, stratum.sv2_listen,
         "A port for Stratum V2 alone, beside server.pool_listen, which serves it too. Empty: off.";
+    "stratum.sv2_first_generation_listen", Value("\"\""), Restart, stratum.sv2_first_generation_listen,
+        "A port for the first generation of Stratum V2's encryption (Noise_NX_25519_ChaChaPoly_BLAKE2s). Empty: off. Only for peers that know no other.";
     "stratum.sv2_max_connections", Value("1024"), Live, stratum.sv2_max_connections,
         "Most connections of Stratum V2, 1 to 1000000; they also count as connections of miners.";
     "stratum.proxy_protocol_from", Value("[]"), Restart, stratum.proxy_protocol_from,

@@ -200,6 +200,7 @@ fn stratum(reader: &mut Reader, directory: &Path) -> Stratum {
         stratum_password: reader.text("stratum.stratum_password").map(Secret::from).unwrap_or_default(),
         safe_mode: reader.boolean("stratum.safe_mode").unwrap_or(default.safe_mode),
         sv2_listen: reader.parsed_or_empty("stratum.sv2_listen", listen).flatten(),
+        sv2_first_generation_listen: reader.parsed_or_empty("stratum.sv2_first_generation_listen", listen).flatten(),
         sv2_max_connections: reader
             .integer("stratum.sv2_max_connections", 1..=1_000_000)
             .unwrap_or(default.sv2_max_connections),
@@ -365,12 +366,13 @@ fn check_payouts(reader: &mut Reader, mining: &Mining) {
 
 /// Listeners must not take each other's port, and TLS needs its files.
 fn check_listeners(reader: &mut Reader, config: &Config) {
-    let listeners: [(&str, Option<Listen>); 5] = [
+    let listeners: [(&str, Option<Listen>); 6] = [
         ("server.pool_listen", Some(config.server.pool_listen)),
         ("server.status_listen", Some(config.server.status_listen)),
         ("server.status_tls_listen", config.server.status_tls_listen),
         ("stratum.stratum_tls_listen", config.stratum.stratum_tls_listen),
         ("stratum.sv2_listen", config.stratum.sv2_listen),
+        ("stratum.sv2_first_generation_listen", config.stratum.sv2_first_generation_listen),
     ];
     for (index, (key, listen)) in listeners.iter().enumerate() {
         let Some(listen) = listen else { continue };

@@ -248,6 +248,8 @@ pub struct Stratum {
     pub safe_mode: bool,
     /// Stratum V2.
     pub sv2_listen: Option<Listen>,
+    /// Its first generation.
+    pub sv2_first_generation_listen: Option<Listen>,
     /// Most connections of Stratum V2.
     pub sv2_max_connections: usize,
     /// Who may say in a PROXY header for whom it speaks.
@@ -270,6 +272,7 @@ impl Default for Stratum {
             stratum_password: Secret::default(),
             safe_mode: true,
             sv2_listen: None,
+            sv2_first_generation_listen: None,
             sv2_max_connections: 1024,
             proxy_protocol_from: Vec::new(),
         }

@@ -59,9 +59,9 @@ pub(super) enum Stage {
     Http,
     /// It speaks TLS; the handshake is not over.
     Handshake,
-    /// It speaks Stratum V2; its key is not there as a whole.
+    /// It speaks Stratum V2; its key, or what the first generation says before it, is not there as a whole.
     NoiseKey,
-    /// Its key is there and waits for an answer.
+    /// That is there and waits for an answer.
     NoiseHandshake,
     /// Its lines or frames are taken.
     Served,
@@ -76,6 +76,8 @@ pub(super) enum Door {
     Tls,
     /// Stratum V2 alone.
     Noise,
+    /// The first generation of Stratum V2 alone.
+    FirstGeneration,
 }
 
 /// What stands between a socket and its messages.

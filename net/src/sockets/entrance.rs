@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::{SocketCounters, Sockets};
 use crate::admission::PeerNetwork;
 use crate::transport::noise::ACT_1_BYTES;
+use crate::transport::noise::first_generation::{FIRST_MESSAGE_BYTES_MAX, first_message_bytes};
 use crate::transport::sniff::{SNIFF_BYTES_MAX, Sniff, sniff};
 use crate::transport::tls::TlsServer;
 use crate::transport::{http_hint, proxy};
@@ -67,7 +68,7 @@ impl Sockets {
     pub(super) fn expire_newcomers(&mut self, inbox: &mut Inbox) {
         while let Some(key) = self.newcomers.next_overdue() {
             match self.table.get_mut(key).map(|connection| (connection.stage, connection.door)) {
-                Some((Stage::NoiseKey, _) | (Stage::Undecided, Door::Noise)) => {
+                Some((Stage::NoiseKey, _) | (Stage::Undecided, Door::Noise | Door::FirstGeneration)) => {
                     self.refuse(key, Refusal::NoiseLate, inbox);
                 }
                 // Its answer is on the way.
@@ -242,6 +243,7 @@ fn look(connection: &mut Connection, buffer: &mut [u8], dashboard: &http_hint::D
     let most = match connection.stage {
         Stage::Held => PROXY_HEADER_BYTES_MAX,
         Stage::Http => HTTP_HINT_HEAD_BYTES_MAX,
+        Stage::NoiseKey => FIRST_MESSAGE_BYTES_MAX,
         _ => SNIFF_BYTES_MAX,
     };
     let seen = match connection.peek(&mut buffer[..most]) {
@@ -258,9 +260,7 @@ fn look(connection: &mut Connection, buffer: &mut [u8], dashboard: &http_hint::D
                 _ => Step::Leave(CloseReason::Peer),
             }
         }
-        Stage::NoiseKey if seen.len() >= ACT_1_BYTES => Step::Next(Stage::NoiseHandshake),
-        Stage::NoiseKey if connection.ends() => Step::Leave(CloseReason::Peer),
-        Stage::NoiseKey => Step::Wait,
+        Stage::NoiseKey => look_for_key(seen, connection.door, connection.ends()),
         _ => look_for_protocol(seen, connection.door, connection.ends()),
     }
 }
@@ -279,7 +279,24 @@ fn look_for_header(seen: &[u8], ends: bool) -> Step {
     }
 }
 
+/// A whole key, or what the first generation says before it.
+fn look_for_key(seen: &[u8], door: Door, ends: bool) -> Step {
+    let is_whole = match door {
+        Door::FirstGeneration => first_message_bytes(seen).map(|bytes| bytes.is_some()),
+        _ => Ok(seen.len() >= ACT_1_BYTES),
+    };
+    match is_whole {
+        Ok(true) => Step::Next(Stage::NoiseHandshake),
+        Ok(false) if ends => Step::Leave(CloseReason::Peer),
+        Ok(false) => Step::Wait,
+        Err(_) => Step::Refuse(Refusal::NotNoise),
+    }
+}
+
 fn look_for_protocol(seen: &[u8], door: Door, ends: bool) -> Step {
+    if door == Door::FirstGeneration {
+        return Step::Next(Stage::NoiseKey);
+    }
     match (sniff(seen), door) {
         (Sniff::NeedMore, _) if !ends => Step::Wait,
         (Sniff::Proxy, _) => Step::Refuse(Refusal::ProxyForeign),
@@ -287,7 +304,7 @@ fn look_for_protocol(seen: &[u8], door: Door, ends: bool) -> Step {
         (Sniff::Tls, Door::Any | Door::Tls) => Step::Next(Stage::Handshake),
         (_, Door::Tls) => Step::Refuse(Refusal::NotTls),
         (Sniff::Noise, _) => Step::Next(Stage::NoiseKey),
-        (_, Door::Noise) => Step::Refuse(Refusal::NotNoise),
+        (_, Door::Noise | Door::FirstGeneration) => Step::Refuse(Refusal::NotNoise),
         // Less than a protocol needs, and an end: a last line, if it is anything.
         (Sniff::StratumV1 | Sniff::NeedMore, _) => Step::Next(Stage::Served),
     }

@@ -80,6 +80,8 @@ pub struct ListenOptions {
     pub tls_addresses: Vec<String>,
     /// The same for Stratum V2 alone.
     pub noise_addresses: Vec<String>,
+    /// The same for the first generation of Stratum V2 alone.
+    pub first_generation_addresses: Vec<String>,
     /// Who may say by a PROXY header for whom it speaks.
     pub proxies: Vec<AddressRange>,
     /// Connections beyond are closed as soon as they are accepted.
@@ -176,6 +178,7 @@ impl Sockets {
             (&options.addresses, Door::Any),
             (&options.tls_addresses, Door::Tls),
             (&options.noise_addresses, Door::Noise),
+            (&options.first_generation_addresses, Door::FirstGeneration),
         ];
         for (addresses, door) in doors {
             for listener in address::listen_all(addresses, options.backlog)? {
@@ -225,6 +228,11 @@ impl Sockets {
     /// The addresses that are listened on for Stratum V2 alone.
     pub fn noise_addresses(&self) -> Vec<SocketAddr> {
         self.addresses_of(Door::Noise)
+    }
+
+    /// The addresses that are listened on for the first generation of Stratum V2 alone.
+    pub fn first_generation_addresses(&self) -> Vec<SocketAddr> {
+        self.addresses_of(Door::FirstGeneration)
     }
 
     fn addresses_of(&self, door: Door) -> Vec<SocketAddr> {

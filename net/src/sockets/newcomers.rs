@@ -10,12 +10,14 @@ use warppool_components::limits::FIRST_BYTES_SECONDS_MAX;
 const FIRST_BYTES_TIME: Duration = Duration::from_secs(FIRST_BYTES_SECONDS_MAX);
 
 /// A connection that nobody was told of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Newcomer {
     /// Its final address.
     pub(super) peer: IpAddr,
     /// When it came.
     pub(super) since: Instant,
+    /// To what it and the pool have committed themselves before its key, in the first generation of Stratum V2.
+    pub(super) prologue: Option<Box<[u8]>>,
 }
 
 /// All of them, and in which order their time ends.
@@ -30,7 +32,7 @@ impl Newcomers {
     /// Somebody came.
     pub(super) fn insert(&mut self, key: ConnectionKey, peer: IpAddr) {
         let since = Instant::now();
-        self.waiting.insert(key, Newcomer { peer, since });
+        self.waiting.insert(key, Newcomer { peer, since, prologue: None });
         if self.order.len() >= 2 * self.waiting.len().max(16) {
             self.order.retain(|(key, _)| self.waiting.contains_key(key));
         }
@@ -39,6 +41,10 @@ impl Newcomers {
 
     pub(super) fn get(&self, key: ConnectionKey) -> Option<&Newcomer> {
         self.waiting.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: ConnectionKey) -> Option<&mut Newcomer> {
+        self.waiting.get_mut(&key)
     }
 
     /// It is told of, or has gone.

@@ -15,7 +15,7 @@ pub enum Refusal {
     NoiseOverCap,
     /// Such a key that could not be answered in the time that clients wait.
     NoiseUnanswered,
-    /// Something else than Stratum V2 on the port for Stratum V2.
+    /// Something else than Stratum V2 on a port for Stratum V2.
     NotNoise,
     /// TLS, and there is no certificate.
     NoCertificate,
@@ -76,7 +76,9 @@ impl Refusal {
             Self::NoiseUnanswered => {
                 Some("waited 10 s for the answer to its Stratum V2 key: the pool has more to do than it can")
             }
-            Self::NotNoise => Some("spoke something else than Stratum V2 on stratum.sv2_listen"),
+            Self::NotNoise => Some(
+                "spoke something else on stratum.sv2_listen or stratum.sv2_first_generation_listen than is served there, or offered no cipher of ours",
+            ),
             Self::NoCertificate => Some(
                 "spoke TLS, and there is no certificate: set stratum.tls_cert_path and stratum.tls_key_path (`warppool tls self-signed` makes one)",
             ),

@@ -272,6 +272,61 @@ fn a_key_that_is_not_whole_or_comes_late_is_not_waited_for() {
 }
 
 #[test]
+fn a_peer_of_the_first_generation_is_served_on_its_own_port_with_and_without_an_offer_of_ciphers() {
+    let first_generation_addresses = vec!["127.0.0.1:0".to_owned()];
+    let mut server = Server::with(ListenOptions { first_generation_addresses, ..Server::options() });
+    server.sockets.set_authority(Some(AuthorityKey::generate()));
+    let address = server.sockets.first_generation_addresses()[0];
+    let framed = |message: &[u8]| [&(message.len() as u16).to_le_bytes(), message].concat();
+    let next_message = |stream: &TcpStream| {
+        let length = read_exactly(stream, 2);
+        read_exactly(stream, usize::from(u16::from_le_bytes([length[0], length[1]])))
+    };
+    let mut buffer = [0; 1000];
+    for prologue in [b"".as_slice(), b"\x02AESGCHCHCHCH"] {
+        let stream = connect_to(address);
+        if let Some(list) = prologue.strip_suffix(b"CHCH") {
+            for byte in framed(&[b"STR3", list].concat()) {
+                write_all(&stream, &[byte]);
+                server.receive_once();
+            }
+            server.until("choice", |_| {
+                stream.set_nonblocking(true).expect("an option");
+                let is_there = stream.peek(&mut [0]).is_ok();
+                stream.set_nonblocking(false).expect("an option");
+                is_there
+            });
+            assert_eq!(next_message(&stream), b"CHCH");
+        }
+        let params = "Noise_NX_25519_ChaChaPoly_BLAKE2s".parse().expect("a name");
+        let builder = snow::Builder::with_resolver(params, Box::new(snow::resolvers::DefaultResolver));
+        let mut peer = builder.prologue(prologue).expect("once").build_initiator().expect("a peer");
+        let length = peer.write_message(&[], &mut buffer).expect("a key");
+        let opened = server.opened().len();
+        write_all(&stream, &framed(&buffer[..length]));
+        server.until("handshake", |server| server.opened().len() > opened);
+        let key = server.opened()[opened];
+        assert_eq!(peer.read_message(&next_message(&stream), &mut buffer), Ok(74), "its certificate");
+        let mut peer = peer.into_transport_mode().expect("the end of the handshake");
+        let length = peer.write_message(&frame(1, "request"), &mut buffer).expect("a message");
+        write_all(&stream, &framed(&buffer[..length]));
+        server.until("frame", |server| server.lines(key) == [shown(1, "request")]);
+        server.write(key, &frame(2, "answer"));
+        server.send();
+        let length = peer.read_message(&next_message(&stream), &mut buffer).expect("ours");
+        assert_eq!(buffer[..length], frame(2, "answer"));
+    }
+    assert!(server.protocols().iter().all(|protocol| *protocol == Protocol::StratumV2));
+    let strangers = [framed(b"STR3\x01AESG"), b"{\"id\":1,\"method\":\"mining.subscribe\"}\n".to_vec()];
+    for (count, bytes) in (1..).zip(strangers) {
+        let stream = connect_to(address);
+        write_all(&stream, &bytes);
+        server.until("refusal", |server| refused(server, Refusal::NotNoise) == count);
+        assert!(read_to_end(&stream).is_empty());
+    }
+}
+
+#[test]
 fn a_storm_of_handshakes_is_taken_in_portions_and_plain_lines_do_not_wait_for_it() {
     let (mut server, authority) = server();
     let miner = connect_to(common_port(&server));

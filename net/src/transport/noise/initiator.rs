@@ -50,7 +50,7 @@ impl Initiator {
         let static_key = static_key.ok_or_else(|| NoiseError::Handshake("the answer has no static key".to_owned()))?;
         Certificate::decode(&certificate).check(authority, &self.curve, &suite::x_only(*static_key), now)?;
         let (to_responder, from_responder) = self.handshake.dangerously_get_raw_split();
-        Ok(NoiseSession::new(&to_responder, &from_responder, payload_bytes_max))
+        Ok(NoiseSession::chunked(&to_responder, &from_responder, payload_bytes_max))
     }
 }
 

@@ -9,6 +9,8 @@
 //!   it renews by itself.
 //! - [`Initiator`] is the side of a miner or of a proxy that connects to another pool; it checks the certificate.
 //!
+//! - [`first_generation`] is the same for peers that have been left behind, on a port of their own.
+//!
 //! The pattern is carried by the crate snow, over libsecp256k1's ElligatorSwift (BIP324) and aws-lc's ChaCha20-Poly1305.
 //!
 //! What does not happen here: no socket, no clock (the time is a parameter), no message is understood.
@@ -16,6 +18,8 @@
 mod aead;
 mod authority;
 mod certificate;
+mod chunked;
+pub mod first_generation;
 mod initiator;
 mod responder;
 mod session;
@@ -52,6 +56,9 @@ pub enum NoiseError {
         /// What is taken.
         payload_bytes_max: u32,
     },
+    /// A peer of the first generation said something else than its handshake, or offers no cipher that is spoken here.
+    #[error("what was received is not the handshake of the first generation, or offers another cipher than ChaChaPoly")]
+    NotFirstGeneration,
     /// What is to be sent does not consist of whole frames.
     #[error("what is to be sent is not made of whole frames")]
     NotWholeFrames,

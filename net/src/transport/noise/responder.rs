@@ -60,7 +60,7 @@ impl Responder {
         let mut act_2 = [0; ACT_2_BYTES];
         handshake.write_message(&identity.certificate, &mut act_2)?;
         let (from_initiator, to_initiator) = handshake.dangerously_get_raw_split();
-        Ok((act_2, NoiseSession::new(&to_initiator, &from_initiator, FRAME_PAYLOAD_BYTES_MAX as u32)))
+        Ok((act_2, NoiseSession::chunked(&to_initiator, &from_initiator, FRAME_PAYLOAD_BYTES_MAX as u32)))
     }
 }
 
