@@ -87,6 +87,8 @@ pub struct ChannelV2 {
     pub group: u32,
     /// Whether its miner makes the coinbase.
     pub is_extended: bool,
+    /// Its client has closed it: it is told nothing more but verdicts.
+    pub is_closing: bool,
     /// Easiest target that its miner takes.
     pub max_target: Target,
     /// The tip of the latest `SetNewPrevHash`.
@@ -135,6 +137,7 @@ mod tests {
             number: 1,
             group: 2,
             is_extended: true,
+            is_closing: false,
             max_target: Target::MAX,
             tip: None,
             held: None,

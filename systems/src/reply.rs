@@ -266,6 +266,9 @@ impl Sending<'_> {
 
     /// All in one write.
     fn serve_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, roots: &mut Roots, outbox: &mut Outbox) {
+        if v2.is_closing {
+            return;
+        }
         let start = outbox.bytes.len() as u32;
         if let Some(difficulty) = due.difficulty {
             v2::set_target(&mut outbox.bytes, v2, difficulty);
@@ -294,7 +297,7 @@ impl Sending<'_> {
         let state = |entity: Entity| {
             let (_, channel, _, _, v2) = receivers.get(entity).ok()?;
             let lacks = channel.ready && !channel.owes_job && channel.last_job < Some(id);
-            v2.filter(|_| lacks).map(|v2| (v2.tip, v2.held == Some(number), channel.payout_of(id)))
+            v2.filter(|v2| lacks && !v2.is_closing).map(|v2| (v2.tip, v2.held == Some(number), channel.payout_of(id)))
         };
         let Some(wanted) = state(first) else { return false };
         let Ok((_, channel, _, _, Some(v2))) = receivers.get(first) else { return false };

@@ -282,7 +282,7 @@ pub fn send_ahead(
 
 /// Whether a channel that has work was not sent the job ahead.
 fn lacks(channel: &ChannelV2, job: &Job) -> bool {
-    channel.tip.is_some() && channel.held != Some(job.number)
+    !channel.is_closing && channel.tip.is_some() && channel.held != Some(job.number)
 }
 
 /// The extended channels of a channel's group, itself among them, when there are several and all are alike; else none.

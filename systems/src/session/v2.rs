@@ -207,6 +207,11 @@ fn close(world: &mut World, connection: Entity, number: u32) -> Result<(), Unhea
     if let Some(mut v2) = world.get_mut::<ConnectionV2>(connection) {
         v2.channels.retain(|channel| !meant.contains(&channel.entity));
     }
+    for channel in &meant {
+        if let Some(mut channel) = world.get_mut::<ChannelV2>(*channel) {
+            channel.is_closing = true;
+        }
+    }
     world.resource_mut::<Closing>().0.extend(meant);
     Ok(())
 }

@@ -199,6 +199,34 @@ impl Client {
         }
     }
 
+    /// Closes a channel: nothing may be said of it any more.
+    pub(crate) fn push_close(&mut self, pool: &mut Pool, channel_id: u32) {
+        self.channels.retain(|id, channel| *id != channel_id && channel.group != channel_id);
+        pool.push_frame(self.conn, &CloseChannel { channel_id, reason_code: "".into() }.to_frame());
+    }
+
+    /// Asks for a channel without waiting for the answer.
+    pub(crate) fn push_open(&mut self, pool: &mut Pool, user: &str, is_extended: bool) {
+        self.requests += 1;
+        let (request_id, user_identity, max_target) = (self.requests, user.into(), Target::MAX);
+        let nominal_hash_rate = 1e6;
+        let frame = match is_extended {
+            true => {
+                let min_extranonce_size = 8;
+                OpenExtendedMiningChannel {
+                    request_id,
+                    user_identity,
+                    nominal_hash_rate,
+                    max_target,
+                    min_extranonce_size,
+                }
+                .to_frame()
+            }
+            false => OpenStandardMiningChannel { request_id, user_identity, nominal_hash_rate, max_target }.to_frame(),
+        };
+        pool.push_frame(self.conn, &frame);
+    }
+
     /// Hears what was written since the last time.
     pub(crate) fn hear(&mut self, pool: &mut Pool) -> Vec<Heard> {
         self.hear_writes(pool).concat()

@@ -7,3 +7,4 @@ mod client;
 mod order;
 mod sessions;
 mod shares;
+mod storm;

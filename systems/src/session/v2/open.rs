@@ -111,6 +111,7 @@ fn make(world: &mut World, connection: Entity, ask: &Ask) -> Result<Place, &'sta
         number: 0,
         group: 0,
         is_extended: ask.is_extended(),
+        is_closing: false,
         max_target: ask.max_target,
         tip: None,
         held: None,
