@@ -112,6 +112,8 @@ pub struct Channel {
     pub extranonce_prefix: Vec<u8>,
     /// What governs jobs to come.
     pub target: Target,
+    /// What it was opened with.
+    pub first_target: Target,
     /// The tip.
     pub tip: Option<Tip>,
     /// All jobs, oldest first.
@@ -146,6 +148,7 @@ impl Channel {
             group,
             extranonce_prefix: prefix,
             target,
+            first_target: target,
             tip: None,
             jobs: Vec::new(),
             tips_heard: 0,

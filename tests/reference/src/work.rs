@@ -9,7 +9,7 @@ use bitcoin::{CompactTarget, Target, TxMerkleNode};
 pub const VERSION_MASK: u32 = 0x1fff_ffe0;
 
 /// Most hashes that a search takes before the test is wrong.
-const SEARCH_MAX: u32 = 20_000_000;
+const SEARCH_MAX: u32 = 2_000_000;
 
 /// A nonce and all that belongs to it.
 #[derive(Clone, PartialEq, Debug)]
@@ -89,9 +89,9 @@ impl Search<'_> {
         self.first(|hash| hash > target)
     }
 
-    /// The first one that is a block.
+    /// The first one that is a block and meets the job's target.
     pub fn block(self) -> Share {
-        let target = self.network_target();
+        let target = self.network_target().min(self.target());
         self.first(|hash| hash <= target)
     }
 

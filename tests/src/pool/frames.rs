@@ -76,7 +76,7 @@ impl Pool {
         self.client_mut(conn).heard.clear();
         self.send_frames(conn, frame);
         let client = self.client(conn);
-        let first = client.heard.front().copied().unwrap_or("nothing");
+        let first = client.heard.front().map_or("nothing", |message| message.name());
         assert!(first.starts_with("Open"), "{first} instead of the answer to Open");
         client.opened(request).expect("an answer")
     }

@@ -122,7 +122,7 @@ fn every_violation_is_told_by_its_sentence() {
         (submitted, || says::credited(5, 1, 1, 0), "credits 1 of 2 shares"),
         (submitted, || says::credited(5, 1, 2, 9), "a sum of 9"),
         (submitted, || [says::credited(5, 0, 1, 0), says::credited(5, 0, 1, 0)].concat(), "waits for no answer"),
-        (submitted, || says::refused(5, 0, "sorry"), "no share is refused with"),
+        (submitted, || says::refused(5, 0, "So sorry."), "which is no code"),
         (submitted, || says::refused(5, 7, "stale-share"), "waits for no answer"),
         (submitted, || says::refused(8, 0, "invalid-channel-id"), "never sent"),
     ];
