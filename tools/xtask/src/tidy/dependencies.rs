@@ -76,7 +76,7 @@ const RULES: [Rule; 15] = [
     },
     Rule {
         package: "loadgen",
-        may_use: &["components"],
+        may_use: &["components", "net"],
         must_not_name: &["bevy_ecs"],
         must_not_reach: &["warppool-engine"],
     },
