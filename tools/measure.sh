@@ -5,7 +5,7 @@
 #
 #   tools/measure.sh [SECONDS] [PART...]
 #
-# SECONDS a run, 10 when not said. PARTs: verdicts cores latency idle storm tls fanout abuse; all when not said. The server has
+# SECONDS a run, 10 when not said. PARTs: verdicts cores latency idle storm tls fanout v2 abuse; all when not said. The server has
 # core 0 for itself and the generator core 1, but in "cores", where the pool may use all.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -58,6 +58,8 @@ status_listen = "127.0.0.1:0"
 path = "$directory/$name.redb"
 [tuning]
 max_connections = 20000
+[stratum]
+sv2_max_connections = 20000
 [vardiff]
 enabled = false
 min_diff = 1e-12
@@ -74,6 +76,7 @@ start_pool() {
     children+=("$pool")
     await "$directory/pool.log" 'all nodes are well'
     address="$(grep -o 'stratum+tcp://[^"]*' "$directory/pool.log" | head -1 | cut -d/ -f3)"
+    authority="$(grep -o 'stratum2+tcp://[^"]*' "$directory/pool.log" | head -1 | cut -d/ -f4)"
     status="$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$directory/pool.log" | head -1 | cut -d/ -f3)"
 }
 
@@ -206,8 +209,8 @@ fi
 if wants tls; then
     start_node tls
     "$target/release/warppool" tls self-signed --directory "$directory/certificate" --name pool.test >"$directory/tls.log"
-    cat >>"$directory/tls.toml" <<EOF
-[stratum]
+    # The first lines of its section.
+    sed -i '/^\[stratum\]/r /dev/stdin' "$directory/tls.toml" <<EOF
 tls_cert_path = "$directory/certificate/tls-cert.pem"
 tls_key_path = "$directory/certificate/tls-key.pem"
 EOF
@@ -264,6 +267,74 @@ if wants fanout; then
         echo "| $connections | $bytes | $(calculate %.1f "$bare_us / 1000") | $(calculate %.1f "$pool_us / 1000") |" \
             "$(calculate %.2f "$pool_us / $bare_us") | $(calculate %.2f "$first_us / 1000") | $receipts |"
     done
+    stop_pool
+fi
+
+# Runs the generator in the protocol $1 (v1, extended, standard) and mode $2.
+generate_in() {
+    local flags=()
+    [ "$1" = v1 ] || flags=(--protocol stratum-v2 --authority "$authority")
+    [ "$1" != standard ] || flags+=(--standard)
+    generate "$2" "${flags[@]}" --pool "$address" --server-pid "$pool" "${@:3}"
+}
+
+if wants v2; then
+    start_node v2
+    start_pool v2 0
+    echo
+    echo "Stratum V2 beside V1: CPU of the server for a verdict. The swarm's channels are one a connection."
+    echo
+    echo "| connections | window | V1 us | V2 extended us | ratio | V2 standard us | ratio | V1 verdicts/s | V2 extended verdicts/s |"
+    echo "|---|---|---|---|---|---|---|---|---|"
+    for window in 1 8 64; do
+        for connections in 100 1000; do
+            load=(throughput -n "$connections" --window "$window" --seconds "$seconds" --login-timeout-seconds 120)
+            generate_in v1 "${load[@]}"
+            v1_us="$(figure server_cpu_us_per_verdict)"
+            v1_rate="$(figure verdicts_per_second)"
+            generate_in extended "${load[@]}"
+            extended_us="$(figure server_cpu_us_per_verdict)"
+            extended_rate="$(figure verdicts_per_second)"
+            generate_in standard "${load[@]}"
+            standard_us="$(figure server_cpu_us_per_verdict)"
+            echo "| $connections | $window | $v1_us | $extended_us | $(calculate %.2f "$extended_us / $v1_us") |" \
+                "$standard_us | $(calculate %.2f "$standard_us / $v1_us") | $(calculate %.0f "$v1_rate") |" \
+                "$(calculate %.0f "$extended_rate") |"
+        done
+    done
+    echo
+    echo "Handshakes alone, and logins up to a first job, 3000 connections as fast as the server takes them."
+    echo
+    echo "| | per second | server CPU us each | of it user |"
+    echo "|---|---|---|---|"
+    login_row() {
+        generate_in "$2" handshakes -n 3000 --login-timeout-seconds 120 "${@:3}"
+        echo "| $1 | $(calculate %.0f "$(figure per_second)") | $(figure server_cpu_us_each) | $(figure server_cpu_user_us_each) |"
+    }
+    login_row "V2 handshakes" extended
+    login_row "V2 logins" extended --whole
+    login_row "V1 logins" v1
+    stop_pool
+    start_node lively_v2 --block-interval-seconds 4
+    start_pool lively_v2 0
+    echo
+    echo "A new tip to 10,000 miners: the server's CPU for it, its own time from the tip to the last write, and the time"
+    echo "from the first to the last receipt (median). Means of 5 tips; the CPU holds the full jobs that follow, too."
+    echo
+    echo "| | bytes each | server CPU ms a tip | ratio | tip to last write ms | ratio | first to last receipt ms |"
+    echo "|---|---|---|---|---|---|---|"
+    tip_row() {
+        generate_in "$2" fanout --rounds 5 --metrics "$status" --login-timeout-seconds 300 "${@:3}"
+        cpu_us="$(figure server_cpu_us_per_round)"
+        last_us="$(figure server_tip_to_last_mean_us)"
+        [ "$2" != v1 ] || { v1_cpu_us="$cpu_us" && v1_last_us="$last_us"; }
+        echo "| $1 | $(calculate %.0f "$(figure bytes_per_connection)") | $(calculate %.1f "$cpu_us / 1000") |" \
+            "$(calculate %.2f "$cpu_us / $v1_cpu_us") | $(calculate %.1f "$last_us / 1000") |" \
+            "$(calculate %.2f "$last_us / $v1_last_us") | $(milliseconds first_to_last_p50_us) |"
+    }
+    tip_row "V1, 10,000 connections" v1 -n 10000
+    tip_row "V2, 10,000 connections" extended -n 10000
+    tip_row "V2, 10 connections of 1000 channels" extended -n 10 --channels 1000
     stop_pool
 fi
 

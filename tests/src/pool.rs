@@ -1,5 +1,7 @@
 //! The pool without sockets: an engine, a clock that the test moves, and what each connection was sent.
 
+mod frames;
+
 use crate::hashing;
 use crate::miner::{Miner, Share};
 use crate::work;
@@ -22,6 +24,7 @@ use warppool_components::snapshot::Snapshot;
 use warppool_components::template::Template;
 use warppool_components::units::{Difficulty, Instant, UnixTime};
 use warppool_engine::Engine;
+use warppool_reference::Client;
 use warppool_systems::sha256d::Backend;
 
 /// Where the virtual wall clock starts, in seconds since 1970.
@@ -73,6 +76,8 @@ struct End {
     frames: Vec<Vec<u8>>,
     protocol: Protocol,
     miner: Miner,
+    /// The reference project's miner, which takes what is written to a connection of Stratum V2 in place of `frames`.
+    client: Option<Box<Client>>,
     closed: Option<CloseReason>,
 }
 
@@ -206,7 +211,7 @@ impl Pool {
         let key = ConnectionKey { slot: self.ends.len() as u32, generation: 1 };
         self.inbox.opened.push(Opened { connection: key, peer, protocol });
         let (unread, frames, miner) = (VecDeque::new(), Vec::new(), Miner::default());
-        self.ends.push(End { key, unread, frames, protocol, miner, closed: None });
+        self.ends.push(End { key, unread, frames, protocol, miner, client: None, closed: None });
         Conn(self.ends.len() - 1)
     }
 
@@ -272,22 +277,26 @@ impl Pool {
         for write in &self.outbox.writes {
             let shared = if let Body::Shared(bytes) = &write.body { Some(bytes.as_ptr()) } else { None };
             self.writes.push((Conn(write.connection.slot as usize), shared));
+            let bytes = self.outbox.body(&write.body);
             let place = write.connection.slot as usize;
-            if self.ends[place].protocol == Protocol::StratumV2 {
-                assert!(open_before[place], "nothing is written to a connection that has ended");
-                self.ends[place].frames.push(self.outbox.body(&write.body).to_vec());
+            assert!(open_before[place], "nothing is written to a connection that has ended: {bytes:?}");
+            let end = &mut self.ends[place];
+            if end.protocol == Protocol::StratumV2 {
+                match &mut end.client {
+                    Some(client) => client.hear(bytes),
+                    None => end.frames.push(bytes.to_vec()),
+                }
                 continue;
             }
-            let text = std::str::from_utf8(self.outbox.body(&write.body)).expect("lines are text");
+            let text = std::str::from_utf8(bytes).expect("lines are text");
             assert!(text.ends_with('\n') && text.len() > 1, "a write is whole lines: {text:?}");
-            assert!(open_before[place], "nothing is written to a connection that has ended: {text}");
-            let end = &mut self.ends[place];
             for line in text.lines() {
                 assert!(!line.is_empty(), "no empty lines");
                 end.miner.hear(line);
                 end.unread.push_back(line.to_owned());
             }
         }
+        self.ends.iter().filter_map(|end| end.client.as_ref()).for_each(|client| client.check_whole());
         for close in &self.outbox.closes {
             let end = &mut self.ends[close.connection.slot as usize];
             assert_eq!(end.closed, None, "a connection is closed once");

@@ -103,6 +103,7 @@ fn a_swarm_over_tls_gets_its_jobs_and_its_verdicts() {
             connections: 20,
             server_pid: None,
             login_timeout: DEADLINE,
+            v2: None,
             tls: Some(client_config(trusted).unwrap()),
             sources_from: None,
             is_remote_allowed: false,

@@ -122,6 +122,7 @@ fn defect_20_a_storm_of_reconnects_is_served_and_the_others_mine_on() {
         server_pid: None,
         login_timeout: DEADLINE,
         sources_from: None,
+        v2: None,
         tls: None,
         is_remote_allowed: false,
     };

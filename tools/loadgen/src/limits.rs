@@ -15,6 +15,9 @@ pub const FILES_BESIDE_CONNECTIONS: usize = 32;
 /// Unanswered submits of one connection. Real proxies stay far below.
 pub const WINDOW_MAX: usize = 1024;
 
+/// Channels of one connection of Stratum V2: as many as a large proxy has miners behind it.
+pub const CHANNELS_MAX: usize = 1024;
+
 /// Seconds a run may take at most.
 pub const RUN_SECONDS_MAX: u64 = 3600;
 

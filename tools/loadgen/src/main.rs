@@ -9,17 +9,18 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
-use warppool_loadgen::limits::{RUN_SECONDS_MAX, WINDOW_MAX};
+use warppool_loadgen::limits::{CHANNELS_MAX, RUN_SECONDS_MAX, WINDOW_MAX};
 use warppool_loadgen::modes::echo::EchoServer;
-use warppool_loadgen::modes::{abuse, echo, fanout, idle, storm, throughput};
+use warppool_loadgen::modes::{abuse, echo, fanout, handshakes, idle, storm, throughput};
 use warppool_loadgen::report::Report;
 use warppool_loadgen::tls::client_config;
-use warppool_loadgen::{Protocol, SwarmError, Target};
+use warppool_loadgen::{Protocol, SwarmError, Target, V2Options};
+use warppool_net::transport::noise::AuthorityPublicKey;
 
 /// Seconds that a run may be given.
 const SECONDS: std::ops::RangeInclusive<f64> = 0.0..=RUN_SECONDS_MAX as f64;
 
-/// Loads a Stratum V1 pool of your own with many connections and measures it.
+/// Loads a Stratum pool of your own with many connections and measures it.
 #[derive(Parser)]
 #[command(version, about, max_term_width = 110)]
 struct Cli {
@@ -75,6 +76,14 @@ enum Mode {
         #[arg(long, default_value = "1", value_parser = seconds)]
         within_seconds: Duration,
     },
+    /// Connections as fast as the server takes them: V2's handshakes alone, or whole logins.
+    Handshakes {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Goes on to the first job, as V1 always does.
+        #[arg(long)]
+        whole: bool,
+    },
     /// Memory and CPU of the server per authorized, silent connection.
     Idle {
         #[command(flatten)]
@@ -112,6 +121,15 @@ struct TargetArgs {
     /// What it speaks.
     #[arg(long, value_enum, default_value = "stratum")]
     protocol: ProtocolArg,
+    /// With stratum-v2: the key that vouches for the pool, as its address stratum2+tcp://HOST:PORT/KEY ends with.
+    #[arg(long, required_if_eq("protocol", "stratum-v2"))]
+    authority: Option<AuthorityPublicKey>,
+    /// With stratum-v2: channels of each connection.
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=CHANNELS_MAX as i64))]
+    channels: u16,
+    /// With stratum-v2: standard channels instead of extended ones.
+    #[arg(long)]
+    standard: bool,
     /// Username; {n} becomes the connection's number, without it .w<number> is appended.
     #[arg(long, default_value = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080")]
     username: String,
@@ -141,6 +159,7 @@ struct TargetArgs {
 #[derive(Clone, Copy, ValueEnum)]
 enum ProtocolArg {
     Stratum,
+    StratumV2,
     Echo,
 }
 
@@ -209,6 +228,13 @@ fn run(mode: Mode) -> Result<Report, SwarmError> {
         Mode::Storm { target, within_seconds } => {
             storm::run(&storm::Options { target: target.try_into()?, within: within_seconds })?.report()
         }
+        Mode::Handshakes { target, whole } => {
+            let mut target = Target::try_from(target)?;
+            if let Some(v2) = &mut target.v2 {
+                v2.only_handshake = !whole;
+            }
+            handshakes::run(&handshakes::Options { target })?.report()
+        }
         Mode::Idle { target, hold_seconds } => {
             idle::run(&idle::Options { target: target.try_into()?, hold: hold_seconds })?.report()
         }
@@ -248,12 +274,21 @@ impl TryFrom<TargetArgs> for Target {
 
     fn try_from(arguments: TargetArgs) -> Result<Self, SwarmError> {
         let trusted = arguments.tls_trusted.as_deref();
+        let speaks_v2 = matches!(arguments.protocol, ProtocolArg::StratumV2);
+        let v2 = arguments.authority.filter(|_| speaks_v2).map(|authority| V2Options {
+            authority,
+            channels: usize::from(arguments.channels),
+            is_standard: arguments.standard,
+            only_handshake: false,
+        });
         let speaks_tls = arguments.tls || trusted.is_some();
         Ok(Self {
             tls: speaks_tls.then(|| client_config(trusted)).transpose()?,
+            v2,
             server: arguments.pool,
             protocol: match arguments.protocol {
                 ProtocolArg::Stratum => Protocol::Stratum,
+                ProtocolArg::StratumV2 => Protocol::StratumV2,
                 ProtocolArg::Echo => Protocol::Echo,
             },
             username: arguments.username,

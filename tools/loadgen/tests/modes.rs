@@ -28,6 +28,7 @@ fn target(server: SocketAddr, protocol: Protocol, connections: usize) -> Target 
         server_pid: Some(std::process::id()),
         login_timeout: Duration::from_secs(20),
         tls: None,
+        v2: None,
         sources_from: None,
         is_remote_allowed: false,
     }

@@ -6,6 +6,7 @@ mod process;
 mod raw_miner;
 mod site;
 mod tls;
+mod v2;
 
 pub(crate) use http::Events;
 pub(crate) use job::{builds_on, has_transactions};

@@ -1,4 +1,5 @@
-//! A new tip to everybody: the time from the first connection's clean job to the last one's.
+//! A new tip to everybody: the time from the first connection's clean job to the last one's. In Stratum V2 each channel is one
+//! that waits, and what tells of the tip is `SetNewPrevHash`.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,7 @@ use super::Latency;
 use crate::process;
 use crate::report::Report;
 use crate::scrape::{self, Observations};
-use crate::swarm::{Link, Observer, Protocol, Swarm, SwarmError, Target, is_clean, is_notify};
+use crate::swarm::{Heard, Link, Observer, Protocol, Swarm, SwarmError, Target, is_clean, is_notify, read_frame};
 
 /// Connections stay quiet this long before a round, so that late login traffic is not measured.
 const QUIET: Duration = Duration::from_millis(300);
@@ -37,6 +38,8 @@ const TIP_TO_LAST: &str = "warppool_tip_to_last_notify_seconds";
 pub struct Figures {
     /// Idle connections.
     pub connections: usize,
+    /// Channels of each; V1 connections have one.
+    pub channels: usize,
     /// New tips measured.
     pub rounds: usize,
     /// Time from the first receipt of a round to each receipt.
@@ -45,7 +48,7 @@ pub struct Figures {
     pub last: Latency,
     /// Time from starting the trigger to the first receipt, one a round; empty without a trigger.
     pub trigger_to_first: Latency,
-    /// Bytes of clean notifies received, newlines included.
+    /// Bytes of clean notifies received, newlines included, or of frames that told the tip.
     pub bytes: u64,
     /// Mean over the rounds of what the server says: tip taken to first write, in microseconds.
     pub server_tip_to_first_mean_us: Option<f64>,
@@ -63,7 +66,8 @@ pub fn run(options: &Options) -> Result<Figures, SwarmError> {
     let mut swarm = Swarm::new(options.target.clone())?;
     let mut arrivals = Arrivals::new(&options.target);
     swarm.log_in_all(&mut arrivals)?;
-    let mut figures = Figures { connections: options.target.connections, ..Figures::default() };
+    let (connections, channels) = (options.target.connections, arrivals.channels);
+    let mut figures = Figures { connections, channels, ..Figures::default() };
     let before = ServerFigures::read(options)?;
     for _ in 0..options.rounds {
         measure_round(&mut swarm, &mut arrivals, options, &mut figures)?;
@@ -86,7 +90,7 @@ fn measure_round(
     let started_ns = swarm.now_ns();
     let _trigger = Trigger::start(&options.trigger)?;
     let deadline = Instant::now() + options.round_timeout;
-    while arrivals.count < options.target.connections {
+    while arrivals.count < arrivals.at_ns.len() {
         if Instant::now() >= deadline || swarm.ready_count() < options.target.connections {
             return Err(missing(swarm, arrivals, options));
         }
@@ -128,9 +132,9 @@ impl ServerFigures {
 
 fn missing(swarm: &Swarm, arrivals: &Arrivals, options: &Options) -> SwarmError {
     SwarmError::Waited(format!(
-        "{} of {} connections got a clean job within {:.1} s; {} are alive; {}",
+        "{} of {} miners got a clean job within {:.1} s; {} connections are alive; {}",
         arrivals.count,
-        options.target.connections,
+        arrivals.at_ns.len(),
         options.round_timeout.as_secs_f64(),
         swarm.ready_count(),
         swarm.reasons(),
@@ -140,7 +144,9 @@ fn missing(swarm: &Swarm, arrivals: &Arrivals, options: &Options) -> SwarmError 
 /// The receipts of one round.
 struct Arrivals {
     protocol: Protocol,
-    /// Zero: not yet in this round.
+    /// Of each connection.
+    channels: usize,
+    /// By connection and channel. Zero: not yet in this round.
     at_ns: Vec<u64>,
     count: usize,
     bytes: u64,
@@ -148,13 +154,22 @@ struct Arrivals {
 
 impl Arrivals {
     fn new(target: &Target) -> Self {
-        Self { protocol: target.protocol, at_ns: vec![0; target.connections], count: 0, bytes: 0 }
+        let channels = target.v2.map_or(1, |v2| v2.channels);
+        Self { protocol: target.protocol, channels, at_ns: vec![0; target.connections * channels], count: 0, bytes: 0 }
     }
 
     fn arm(&mut self) {
         self.at_ns.fill(0);
         self.count = 0;
         self.bytes = 0;
+    }
+
+    fn arrive(&mut self, connection: usize, channel: usize, at_ns: u64) {
+        let known = &mut self.at_ns[connection * self.channels + channel];
+        if *known == 0 {
+            *known = at_ns.max(1);
+            self.count += 1;
+        }
     }
 
     fn add_to(&self, figures: &mut Figures, started_ns: u64, has_trigger: bool) {
@@ -173,11 +188,19 @@ impl Arrivals {
 
 impl Observer for Arrivals {
     fn line(&mut self, link: &mut Link, line: &[u8], at_ns: u64) {
-        let is_tip = self.protocol == Protocol::Echo || (is_notify(line) && is_clean(line));
-        if is_tip && self.at_ns[link.index] == 0 {
-            self.at_ns[link.index] = at_ns.max(1);
-            self.count += 1;
-            self.bytes += line.len() as u64 + 1;
+        match self.protocol {
+            Protocol::StratumV2 => {
+                let Some(Heard::Tip { channel, .. }) = read_frame(line) else { return };
+                self.bytes += line.len() as u64;
+                link.places(channel).into_iter().for_each(|place| self.arrive(link.index, place, at_ns));
+            }
+            Protocol::Stratum if !(is_notify(line) && is_clean(line)) => {}
+            Protocol::Stratum | Protocol::Echo => {
+                if self.at_ns[link.index] == 0 {
+                    self.bytes += line.len() as u64 + 1;
+                }
+                self.arrive(link.index, 0, at_ns);
+            }
         }
     }
 }
@@ -213,7 +236,7 @@ impl Figures {
     #[must_use]
     pub fn report(&self) -> Report {
         let mut report = Report::new("fanout");
-        report.add("connections", self.connections).add("rounds", self.rounds);
+        report.add("connections", self.connections).add("channels", self.channels).add("rounds", self.rounds);
         self.after_first.add_to(&mut report, "receipt_after_first");
         self.last.add_to(&mut report, "first_to_last");
         if self.trigger_to_first.count() > 0 {

@@ -4,6 +4,7 @@
 pub mod abuse;
 pub mod echo;
 pub mod fanout;
+pub mod handshakes;
 pub mod idle;
 mod latency;
 mod schedule;

@@ -10,7 +10,9 @@ use super::schedule::Schedule;
 use super::submit::{FIRST_ID, SubmitLine, Verdict, VerdictReader};
 use crate::process::{self, CpuTime};
 use crate::report::Report;
-use crate::swarm::{JobText, Link, Observer, Protocol, Swarm, SwarmError, Target, is_notify};
+use crate::swarm::{
+    Heard, JobText, Link, Observer, Protocol, SubmitFrame, Swarm, SwarmError, Target, is_notify, read_frame,
+};
 
 /// What to do.
 #[derive(Clone)]
@@ -126,9 +128,15 @@ struct Load {
     figures: Figures,
 }
 
-/// One connection's counters.
+/// The next submit of a connection.
+enum Submit {
+    Line(SubmitLine),
+    Frame(SubmitFrame),
+}
+
+/// One connection's counters. Of a V2 connection with several channels the first one submits.
 struct Lane {
-    line: SubmitLine,
+    submit: Submit,
     sent: u64,
     answered: u64,
     /// When each submit was sent, by its number modulo the length (a power of two over the window).
@@ -167,15 +175,22 @@ impl Load {
         let verdict = match self.protocol {
             // The echo server answers in order with one constant line.
             Protocol::Echo => Some(Verdict::Accepted(FIRST_ID + lane.answered)),
-            Protocol::Stratum => self.reader.read(line),
+            Protocol::Stratum | Protocol::StratumV2 => self.reader.read(line),
         };
         let Some(number) = verdict.map(Verdict::number) else { return false };
+        let code = if let Some(Verdict::Rejected(_, code)) = verdict { Some(code) } else { None };
+        self.count(index, number, code, at_ns)
+    }
+
+    /// Counts the verdict on a submit, with the code that it was refused with. False when it was not sent.
+    fn count(&mut self, index: usize, number: u64, code: Option<i64>, at_ns: u64) -> bool {
+        let Some(lane) = self.lanes[index].as_mut() else { return false };
         if number >= lane.sent || lane.answered >= lane.sent {
             return false;
         }
-        match verdict {
-            Some(Verdict::Rejected(_, code)) => *self.figures.rejected_by_code.entry(code).or_default() += 1,
-            _ => self.figures.accepted += 1,
+        match code {
+            Some(code) => *self.figures.rejected_by_code.entry(code).or_default() += 1,
+            None => self.figures.accepted += 1,
         }
         lane.answered += 1;
         if lane.sent - number <= lane.sent_at_ns.len() as u64 {
@@ -186,16 +201,55 @@ impl Load {
 
     fn follow(&mut self, link: &mut Link, line: &[u8]) {
         let message = serde_json::from_slice(line).unwrap_or_default();
-        if let (Some(lane), Some(job)) = (self.lanes[link.index].as_mut(), JobText::of(&message)) {
-            lane.line.follow(&link.username, &job);
+        let lane = self.lanes[link.index].as_mut();
+        if let (Some(Submit::Line(submit)), Some(job)) = (lane.map(|lane| &mut lane.submit), JobText::of(&message)) {
+            submit.follow(&link.username, &job);
             self.figures.jobs_followed += 1;
         }
+    }
+
+    /// A frame of a V2 connection: one answer may tell of many submits.
+    fn frame(&mut self, link: &mut Link, frame: &[u8], at_ns: u64) {
+        let index = link.index;
+        let is_known = match read_frame(frame) {
+            Some(Heard::Accepted { last, count }) => {
+                let first = (u64::from(last) + 1).saturating_sub(u64::from(count));
+                (first..=u64::from(last)).all(|number| self.count(index, number, None, at_ns))
+            }
+            Some(Heard::Refused { sequence, code }) => {
+                self.count(index, u64::from(sequence), Some(code_of(code)), at_ns)
+            }
+            Some(Heard::Job { .. } | Heard::Tip { .. }) => {
+                let job = link.channels().first().and_then(|channel| channel.job);
+                let lane = self.lanes[index].as_mut();
+                if let (Some(Submit::Frame(submit)), Some(job)) = (lane.map(|lane| &mut lane.submit), job) {
+                    submit.follow(job);
+                    self.figures.jobs_followed += 1;
+                }
+                true
+            }
+            other => other.is_some(),
+        };
+        self.figures.lines_unknown += u64::from(!is_known);
+    }
+}
+
+/// The number that Stratum V1 has for a code of V2.
+fn code_of(code: &[u8]) -> i64 {
+    match code {
+        b"stale-share" | b"invalid-job-id" => 21,
+        b"duplicate-share" => 22,
+        b"difficulty-too-low" => 23,
+        _ => 20,
     }
 }
 
 impl Lane {
     fn send(&mut self, link: &mut Link, at_ns: u64) {
-        self.line.append_to(&mut link.outbound);
+        match &mut self.submit {
+            Submit::Line(submit) => submit.append_to(&mut link.outbound),
+            Submit::Frame(submit) => submit.append_to(&mut link.outbound),
+        }
         let slot = self.slot(self.sent);
         self.sent_at_ns[slot] = at_ns;
         self.sent += 1;
@@ -206,12 +260,20 @@ impl Lane {
     }
 }
 
+fn first_submit(link: &mut Link) -> Submit {
+    if let Some(channel) = link.channels().first() {
+        let job = channel.job.unwrap_or_default();
+        return Submit::Frame(SubmitFrame::new(channel.id, channel.extranonce_bytes, job));
+    }
+    let echo_job = JobText { id: "1".to_owned(), time: "65612f00".to_owned() };
+    let job = link.job.take().unwrap_or(echo_job);
+    Submit::Line(SubmitLine::new(&link.username, &job, link.extranonce2_bytes))
+}
+
 impl Observer for Load {
     fn ready(&mut self, link: &mut Link, _at_ns: u64) {
-        let echo_job = JobText { id: "1".to_owned(), time: "65612f00".to_owned() };
-        let job = link.job.take().unwrap_or(echo_job);
         self.lanes[link.index] = Some(Lane {
-            line: SubmitLine::new(&link.username, &job, link.extranonce2_bytes),
+            submit: first_submit(link),
             sent: 0,
             answered: 0,
             // Verdicts may come out of order: room for four windows.
@@ -220,6 +282,10 @@ impl Observer for Load {
     }
 
     fn line(&mut self, link: &mut Link, line: &[u8], at_ns: u64) {
+        if self.protocol == Protocol::StratumV2 {
+            self.frame(link, line, at_ns);
+            return;
+        }
         if self.verdict(link.index, line, at_ns) {
             return;
         }

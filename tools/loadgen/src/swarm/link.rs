@@ -8,8 +8,11 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
+use warppool_net::transport::noise::NoiseError;
 
+use super::frames::{self, Heard};
 use super::notify::JobText;
+use super::v2::{ChannelLink, V2};
 use super::{Observer, Protocol, Target, elapsed_ns};
 use crate::limits::LINE_BYTES_MAX;
 use crate::tls::TlsLink;
@@ -31,11 +34,19 @@ pub(crate) enum LinkError {
     Authorize(String),
     #[error("a notify without job id, time or difficulty before it")]
     Notify,
+    #[error("Noise {when}: {error}")]
+    Noise { when: &'static str, error: NoiseError },
+    #[error("refused by the pool {when}: {code}")]
+    Unwanted { when: &'static str, code: String },
+    #[error("a frame that ends within a field")]
+    Frame,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Connecting,
+    Handshaking,
+    SettingUp,
     Subscribing,
     Authorizing,
     AwaitingJob,
@@ -46,6 +57,8 @@ enum Phase {
 pub(crate) struct Link {
     pub(super) stream: TcpStream,
     tls: Option<TlsLink>,
+    /// Of a V2 connection.
+    v2: Option<Box<V2>>,
     /// Number of the connection, from 0.
     pub(crate) index: usize,
     /// When it was opened, in nanoseconds of the swarm.
@@ -63,7 +76,8 @@ pub(crate) struct Link {
     phase: Phase,
     inbound: Vec<u8>,
     sent: usize,
-    extranonce1: String,
+    /// The pool's parts of the extranonces, in hexadecimal: one, or one a channel.
+    extranonces: Vec<String>,
     difficulty_seen: bool,
 }
 
@@ -72,6 +86,7 @@ impl Link {
         let tls = |config| TlsLink::new(Arc::clone(config), target.server.ip());
         Ok(Self {
             tls: target.tls.as_ref().map(tls).transpose()?,
+            v2: target.v2.map(|options| Box::new(V2::new(options))),
             stream: connect(target.server, target.source_of(index))?,
             index,
             opened_at_ns,
@@ -84,7 +99,7 @@ impl Link {
             phase: Phase::Connecting,
             inbound: Vec::new(),
             sent: 0,
-            extranonce1: String::new(),
+            extranonces: Vec::new(),
             difficulty_seen: false,
         })
     }
@@ -93,8 +108,18 @@ impl Link {
         self.phase == Phase::Ready
     }
 
-    pub(super) fn extranonce1(&self) -> &str {
-        &self.extranonce1
+    pub(super) fn extranonces(&self) -> &[String] {
+        &self.extranonces
+    }
+
+    /// The channels of a V2 connection.
+    pub(crate) fn channels(&self) -> &[ChannelLink] {
+        self.v2.as_deref().map_or(&[], |v2| &v2.channels)
+    }
+
+    /// The places of the channels that a number names: one, or a group's members.
+    pub(crate) fn places(&self, number: u32) -> Vec<usize> {
+        self.v2.as_deref().map_or_else(Vec::new, |v2| v2.places(number))
     }
 
     /// Does what an event allows: finishes connecting, reads until the socket is empty, writes.
@@ -119,7 +144,11 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(LinkError::Socket { when: self.when(), error }),
             };
-            self.take_lines(&buffer[..bytes], elapsed_ns(origin), observer)?;
+            if self.v2.is_some() {
+                self.take_sealed(&mut buffer[..bytes], elapsed_ns(origin), observer)?;
+            } else {
+                self.take_lines(&buffer[..bytes], elapsed_ns(origin), observer)?;
+            }
             // A short read has emptied a stream socket: what comes later raises a new edge.
             if bytes < buffer.len() && self.tls.is_none() {
                 break;
@@ -148,8 +177,96 @@ impl Link {
                 self.phase = Phase::Subscribing;
                 self.outbound.extend_from_slice(SUBSCRIBE);
             }
+            Protocol::StratumV2 => {
+                self.phase = Phase::Handshaking;
+                let began = self.v2.as_mut().map_or(Ok(()), |v2| v2.begin());
+                began.map_err(|error| LinkError::Noise { when: self.when(), error })?;
+            }
         }
         Ok(true)
+    }
+
+    /// Bytes of a V2 connection: the handshake's answer, then frames.
+    fn take_sealed(&mut self, chunk: &mut [u8], at_ns: u64, observer: &mut impl Observer) -> Result<(), LinkError> {
+        let when = self.when();
+        let broken = |error| LinkError::Noise { when, error };
+        let Some(v2) = &mut self.v2 else { return Ok(()) };
+        let mut rest = chunk;
+        if v2.session.is_none() {
+            rest = v2.answer(rest).map_err(broken)?;
+            if v2.session.is_none() {
+                return Ok(());
+            }
+            if v2.options.only_handshake {
+                self.phase = Phase::Ready;
+                observer.ready(self, at_ns);
+                return Ok(());
+            }
+            self.phase = Phase::SettingUp;
+            self.outbound.extend_from_slice(&frames::setup());
+        }
+        let Some(mut session) = self.v2.as_mut().and_then(|v2| v2.session.take()) else { return Ok(()) };
+        let mut taken = Ok(());
+        let received = session.receive(rest, usize::MAX, |frame| {
+            if taken.is_ok() {
+                taken = self.take_frame(frame, at_ns, observer);
+            }
+        });
+        if let Some(v2) = &mut self.v2 {
+            v2.session = Some(session);
+        }
+        received.map_err(broken)?;
+        taken?;
+        if self.phase == Phase::Ready {
+            observer.drained(self, at_ns);
+        }
+        Ok(())
+    }
+
+    fn take_frame(&mut self, frame: &[u8], at_ns: u64, observer: &mut impl Observer) -> Result<(), LinkError> {
+        let heard = frames::read(frame).ok_or(LinkError::Frame)?;
+        if let Heard::Unwanted(code) = heard {
+            let code = String::from_utf8_lossy(code).into_owned();
+            return Err(LinkError::Unwanted { when: self.when(), code });
+        }
+        if let Some(v2) = &mut self.v2 {
+            v2.follow(&heard);
+        }
+        if self.phase == Phase::Ready {
+            observer.line(self, frame, at_ns);
+            return Ok(());
+        }
+        match heard {
+            Heard::SetUp => {
+                self.phase = Phase::AwaitingJob;
+                self.open_next();
+            }
+            Heard::Opened { prefix, .. } => {
+                self.extranonces.push(prefix.iter().map(|byte| format!("{byte:02x}")).collect());
+            }
+            Heard::Tip { .. } => self.open_next(),
+            _ => {}
+        }
+        if self.phase == Phase::Ready {
+            observer.ready(self, at_ns);
+        }
+        Ok(())
+    }
+
+    /// Opens the next channel once the one before has its first job; the last one makes the connection ready.
+    fn open_next(&mut self) {
+        let Some(v2) = &self.v2 else { return };
+        if v2.channels.last().is_some_and(|channel| channel.job.is_none()) {
+            return;
+        }
+        let opened = v2.channels.len();
+        if opened == v2.options.channels {
+            self.phase = Phase::Ready;
+            return;
+        }
+        let username = if opened == 0 { self.username.clone() } else { format!("{}-{opened}", self.username) };
+        let open = frames::open(opened as u32 + 1, &username, v2.options.is_standard);
+        self.outbound.extend_from_slice(&open);
     }
 
     fn take_lines(&mut self, chunk: &[u8], at_ns: u64, observer: &mut impl Observer) -> Result<(), LinkError> {
@@ -217,7 +334,7 @@ impl Link {
                 let (Some(extranonce1), Some(size)) = (result[1].as_str(), result[2].as_u64()) else {
                     return Err(LinkError::Subscribe(message["error"].to_string()));
                 };
-                self.extranonce1 = extranonce1.to_owned();
+                self.extranonces = vec![extranonce1.to_owned()];
                 self.extranonce2_bytes = usize::try_from(size).unwrap_or(usize::MAX).clamp(1, 16);
                 self.phase = Phase::Authorizing;
                 let (user, password) = (Value::from(self.username.as_str()), Value::from(self.password.as_str()));
@@ -244,15 +361,25 @@ impl Link {
             self.outbound.clear();
             return Ok(());
         }
-        while self.sent < self.outbound.len() {
-            match self.stream.write(&self.outbound[self.sent..]) {
+        let wire = match &mut self.v2 {
+            None => &mut self.outbound,
+            Some(v2) => {
+                if let Some(session) = &mut v2.session {
+                    session.seal(&self.outbound, &mut v2.wire).map_err(io::Error::other)?;
+                    self.outbound.clear();
+                }
+                &mut v2.wire
+            }
+        };
+        while self.sent < wire.len() {
+            match self.stream.write(&wire[self.sent..]) {
                 Ok(bytes) => self.sent += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.outbound.clear();
+        wire.clear();
         self.sent = 0;
         Ok(())
     }
@@ -260,6 +387,8 @@ impl Link {
     fn when(&self) -> &'static str {
         match self.phase {
             Phase::Connecting => "while connecting",
+            Phase::Handshaking => "during the handshake",
+            Phase::SettingUp => "after SetupConnection",
             Phase::Subscribing => "after subscribe",
             Phase::Authorizing => "after authorize",
             Phase::AwaitingJob => "before the first job",

@@ -4,8 +4,10 @@
 //! made, read once per wake-up of a connection. No thread, no timer per connection, no parsing of a line that a mode
 //! does not ask for.
 
+mod frames;
 mod link;
 mod notify;
+mod v2;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -19,8 +21,10 @@ use rustls::ClientConfig;
 use crate::limits::{CONNECTIONS_MAX, FILES_BESIDE_CONNECTIONS};
 use crate::process;
 
+pub(crate) use frames::{Heard, SubmitFrame, read as read_frame};
 pub(crate) use link::Link;
 pub(crate) use notify::{JobText, is_clean, is_notify};
+pub use v2::V2Options;
 
 /// Events taken from the kernel at once.
 const EVENTS_AT_ONCE: usize = 1024;
@@ -36,6 +40,8 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 pub enum Protocol {
     /// Stratum V1: subscribe, authorize, wait for a job.
     Stratum,
+    /// Stratum V2 behind its handshake: set up, open channels, wait for a job of each.
+    StratumV2,
     /// Lines answered by lines: a connection is ready once its first line is answered.
     Echo,
 }
@@ -59,6 +65,8 @@ pub struct Target {
     pub login_timeout: Duration,
     /// What connections speak TLS by, if they do.
     pub tls: Option<Arc<ClientConfig>>,
+    /// How it is spoken to in Stratum V2, if it is.
+    pub v2: Option<V2Options>,
     /// Address of the first connection; the others come from those after it. `None` leaves it to the system.
     pub sources_from: Option<Ipv4Addr>,
     /// The operator's word that a server beyond this machine may be loaded.
@@ -156,7 +164,7 @@ impl Target {
 pub(crate) trait Observer {
     /// The connection has its first job (with an echo server, its first answer).
     fn ready(&mut self, _link: &mut Link, _at_ns: u64) {}
-    /// A line after login, without its newline.
+    /// A line after login, without its newline; a frame in the clear of a V2 connection.
     fn line(&mut self, _link: &mut Link, _line: &[u8], _at_ns: u64) {}
     /// All lines of this wake-up have been seen; what is appended to the link now leaves in one write.
     fn drained(&mut self, _link: &mut Link, _at_ns: u64) {}
@@ -225,7 +233,7 @@ impl Swarm {
         &self.failures
     }
 
-    /// Connections whose extranonce1 another one had already.
+    /// Connections, or channels of V2, whose extranonce1 another one had already.
     pub(crate) fn extranonces_repeated(&self) -> u64 {
         self.extranonces_repeated
     }
@@ -322,9 +330,9 @@ impl Swarm {
                 (Ok(()), false, true) => {
                     self.logging_in -= 1;
                     self.ready += 1;
-                    let is_new = self.extranonces.insert(link.extranonce1().to_owned());
-                    let is_echo = self.target.protocol == Protocol::Echo;
-                    self.extranonces_repeated += u64::from(!is_new && !is_echo);
+                    for extranonce in link.extranonces() {
+                        self.extranonces_repeated += u64::from(!self.extranonces.insert(extranonce.clone()));
+                    }
                 }
                 (Ok(()), ..) => {}
                 (Err(reason), was_ready, _) => {
