@@ -33,6 +33,37 @@ impl Fleet {
     }
 }
 
+/// All that is measured of one rule.
+pub(crate) struct Results {
+    pub(crate) kind: Kind,
+    pub(crate) steady: Steady,
+    pub(crate) settling: Settling,
+    /// In the order of [`Results::CHANGES`].
+    pub(crate) reactions: Vec<Reaction>,
+}
+
+impl Results {
+    /// Changes of the hash rate, as factors, and what they are called.
+    pub(crate) const CHANGES: [(f64, &'static str); 3] = [(0.9, "-10 %"), (0.5, "-50 %"), (2.0, "+100 %")];
+    /// Where the start is, as part of the ideal difficulty.
+    const START: f64 = 1.0 / 64.0;
+
+    pub(crate) fn of(kind: Kind, fleet: Fleet, runs: u64) -> Self {
+        let steady = steady(kind, fleet, runs);
+        let settling = settling(kind, fleet, runs, Self::START);
+        let reactions = Self::CHANGES.iter().map(|(factor, _)| reaction(kind, fleet, runs, *factor)).collect();
+        Self { kind, steady, settling, reactions }
+    }
+
+    pub(crate) fn shares(&self) -> u64 {
+        self.steady.shares + self.settling.shares
+    }
+
+    pub(crate) fn rejects(&self) -> u64 {
+        self.steady.rejects + self.settling.rejects
+    }
+}
+
 /// Of a sorted list the value below which `part` of it lies.
 pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
     let place = (part * sorted.len() as f64) as usize;
@@ -54,7 +85,7 @@ pub(crate) struct Steady {
     pub(crate) rejects: u64,
 }
 
-pub(crate) fn steady(kind: Kind, fleet: Fleet, runs: u64) -> Steady {
+fn steady(kind: Kind, fleet: Fleet, runs: u64) -> Steady {
     const HOURS: u64 = 4;
     let (mut hash_rate, mut seconds, mut avoidable) = (Vec::new(), Vec::new(), Vec::new());
     let (mut retargets, mut shares, mut rejects) = (0, 0, 0);
@@ -86,7 +117,7 @@ pub(crate) struct Settling {
     pub(crate) rejects: u64,
 }
 
-pub(crate) fn settling(kind: Kind, fleet: Fleet, runs: u64, factor: f64) -> Settling {
+fn settling(kind: Kind, fleet: Fleet, runs: u64, factor: f64) -> Settling {
     let (mut overshoot, mut seconds, mut shares, mut rejects) = (Vec::new(), Vec::new(), 0, 0);
     for seed in 0..runs {
         let hashes_per_second = fleet.hashes_per_second(seed, runs);
@@ -120,7 +151,7 @@ pub(crate) struct Reaction {
     pub(crate) seconds: Vec<f64>,
 }
 
-pub(crate) fn reaction(kind: Kind, fleet: Fleet, runs: u64, factor: f64) -> Reaction {
+fn reaction(kind: Kind, fleet: Fleet, runs: u64, factor: f64) -> Reaction {
     let mut seconds = Vec::new();
     let mut right_at_once = 0;
     for seed in 0..runs {

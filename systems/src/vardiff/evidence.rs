@@ -10,7 +10,7 @@ use warppool_components::units::Instant;
 
 /// Shares after which older ones fade. As many again stand behind the fading ones: the estimate is good to 3.2 percent
 /// (one standard deviation), 2.2 percent in the median.
-const SHARES_REMEMBERED: f64 = 480.0;
+pub(super) const SHARES_REMEMBERED: f64 = 480.0;
 
 /// Longest time that counts as seen at once. The sweep looks every second, so a longer gap is a stalled process or a
 /// clock that leapt, and tells nothing of the miner.

@@ -5,17 +5,24 @@
 //! the one whose seconds a share are nearest to those aimed at. A miner is moved when evidence excludes the difficulty
 //! that it has, at once when the latest shares contradict the long run, else only after a while.
 
-use super::evidence::{self, SCORE_CERTAIN};
+use super::evidence::{self, SCORE_CERTAIN, SHARES_REMEMBERED};
 use warppool_components::channel::{Suspicion, Vardiff};
 use warppool_components::settings::VardiffSettings;
 use warppool_components::units::{Difficulty, Instant};
 
-/// Shares after which the first jump is made. It has no limit.
+/// Shares after which the first jump is made if it is clear where to. It has no limit.
 const SHARES_FOR_FIRST_JUMP: f64 = 8.0;
+/// Shares, or expected intervals, after which it is made with what is known. Shares that come too fast are quickly
+/// counted, and a jump that rests on more of them is right at once.
+const SHARES_BEFORE_FIRST_JUMP_MAX: f64 = 256.0;
+const INTERVALS_BEFORE_FIRST_JUMP_MAX: f64 = 4.0;
 
-/// Factor of a jump that shows that the start was so far off that shares may have come as fast as the network could
-/// carry them: the next eight are a first jump again.
-const FAR_OFF: f64 = 64.0;
+/// Shares in the time of one from which on the start was so far off that they may have come as fast as the network could
+/// carry them: the eighth is followed by a jump, and the next ones are a beginning again.
+const FAR_OFF: f64 = 128.0;
+/// How far below the estimate that jump aims: not at the difficulty that is right, but at one where the shares that tell
+/// it come soon.
+const SHORT_OF: f64 = 32.0;
 
 /// Expected intervals of silence after which a miner of unknown hash rate is eased.
 const SILENT_INTERVALS_BEFORE_FIRST_SHARE: f64 = 2.5;
@@ -38,29 +45,41 @@ const MARGIN: f64 = 1.06;
 
 /// Standard deviations of the estimate that a raise must be clear of the point where it is worth it, and aims below
 /// what is estimated. Too hard is worse than too easy: nothing is heard of a miner whose difficulty is too hard.
-const CAUTION_RAISING: f64 = 2.4;
+const CAUTION_RAISING: f64 = 0.9;
+/// What an estimate of as many shares as are remembered must exceed that point by.
+const MARGIN_RAISING: f64 = 1.13;
+/// Standard deviations that the estimate of a beginning must be clear of the point below which its jump would be too
+/// hard, so that no more shares are waited for.
+const CLEARNESS_BELOW: f64 = 2.9;
+/// The same of the point above which it would be too easy.
+const CLEARNESS_ABOVE: f64 = 2.0;
 /// The same for an easing.
 const CAUTION_EASING: f64 = 0.7;
 
 /// The time within which a drop to one half is to be seen.
 const SECONDS_TO_REACT: f64 = 300.0;
-/// Score of a fall that is acted on, for each share that is expected in that time: the more evidence there will be, the
-/// more can be waited for, at the same chance of being in time.
-const SCORE_SLOWER_PER_SHARE: f64 = 0.089;
+/// Score of a fall that is acted on: so much, and more for each share that is expected in that time. The more evidence
+/// there will be, the more can be waited for, at the same chance of being in time.
+const SCORE_SLOWER: f64 = 0.15;
+const SCORE_SLOWER_PER_SHARE: f64 = 0.084;
 /// The least, where 5 minutes hold few shares.
-const SCORE_SLOWER_MIN: f64 = 2.0;
+const SCORE_SLOWER_MIN: f64 = 2.15;
+/// Shares in the time of one beyond which half of them would do as well: nothing has to follow a halving.
+const ROOM: f64 = 1.28;
+/// What a fall must score more there.
+const SCORE_WITH_ROOM: f64 = 1.6;
 /// Score of a rise that is acted on. A doubling is easy to see, so chance is given less.
-const SCORE_FASTER_PER_SHARE: f64 = 0.18;
-const SCORE_FASTER_MIN: f64 = 3.0;
+const SCORE_FASTER: f64 = 3.8;
+const SCORE_FASTER_PER_SHARE: f64 = 0.06;
 /// Shares that a suspicion must rest on to take the place of the average.
 const SHARES_FOR_ANOTHER_AVERAGE: f64 = 4.0;
 /// Shares that a miner of the suspected hash rate would have found in a silence that is a pause.
 const PAUSE: f64 = 2.5;
 /// Shares that the average counts for against a fresh suspicion. An alarm is raised by an extreme, so the few shares
 /// behind it exaggerate.
-const SHARES_AGAINST_SUSPICION: f64 = 9.0;
+const SHARES_AGAINST_SUSPICION: f64 = 10.5;
 /// Shares in the time of one below which an alarm eases.
-const WORTH_EASING_ON_ALARM: f64 = 0.8;
+const WORTH_EASING_ON_ALARM: f64 = 0.77;
 /// Shares in the time of one above which an alarm raises.
 const WORTH_RAISING_ON_ALARM: f64 = 1.45;
 
@@ -68,7 +87,7 @@ const WORTH_RAISING_ON_ALARM: f64 = 1.45;
 /// of a steady miner are false alarms, and taking each back at once would double the number of changes.
 const HOLD_SECONDS: f64 = 2100.0;
 /// Shares in the time of one that are worth a raise in that time.
-const WORTH_RAISING_HELD: f64 = 2.8;
+const WORTH_RAISING_HELD: f64 = 2.18;
 
 /// Shares at a difficulty below 1, which may be any decimal, after which it is set to what they tell.
 const SHARES_FOR_TRIMMING: f64 = 240.0;
@@ -145,19 +164,32 @@ fn beginning(state: &mut Vardiff) -> Option<Difficulty> {
         let may_ease = expected >= SILENT_INTERVALS_BEFORE_FIRST_SHARE && state.announced == state.in_force;
         return may_ease.then(|| Difficulty::new(state.in_force.value() / EASING_MAX).ok()).flatten();
     }
-    if shares < SHARES_FOR_FIRST_JUMP && !is_too_slow(shares, expected) {
-        return None;
-    }
     let rate = (shares - 1.0).max(0.5) / expected.max(1e-9);
-    let factor = raised(rate, shares).or(eased(rate, shares));
-    if factor.is_some_and(|factor| factor > FAR_OFF) {
-        // Shares cannot come faster than the network carries them: this was a lower bound.
+    if shares < SHARES_FOR_FIRST_JUMP {
+        return is_too_slow(shares, expected).then(|| first_jump(state, rate, shares)).flatten();
+    }
+    if rate > FAR_OFF {
         (state.observed_shares, state.observed_exposure) = (0.0, 0.0);
         state.silent_exposure = 0.0;
-    } else {
-        state.settled = true;
+        return Difficulty::new(state.announced.value() * rate / SHORT_OF).ok();
     }
-    Difficulty::new(state.announced.value() * factor?).ok()
+    let is_time = shares >= SHARES_BEFORE_FIRST_JUMP_MAX || expected >= INTERVALS_BEFORE_FIRST_JUMP_MAX;
+    (is_time || is_clear(state, rate, shares)).then(|| first_jump(state, rate, shares)).flatten()
+}
+
+/// Whether chance would have to be great for the estimate to lead to too hard a difficulty.
+fn is_clear(state: &Vardiff, rate: f64, shares: f64) -> bool {
+    let at = |rate: f64| Difficulty::new(state.announced.value() * rate).map(nearest).ok();
+    let at_least = at(rate / (CLEARNESS_BELOW / shares.sqrt()).exp());
+    at_least.is_some_and(|best| best >= Difficulty::ONE)
+        && at_least == at(rate * (CLEARNESS_ABOVE / shares.sqrt()).exp() / MARGIN)
+}
+
+/// From here on the miner is known.
+fn first_jump(state: &mut Vardiff, rate: f64, shares: f64) -> Option<Difficulty> {
+    state.settled = true;
+    let factor = raised(rate, shares).or(eased(rate, shares))?;
+    Difficulty::new(state.announced.value() * factor).ok()
 }
 
 /// What a miner should get of whom more is known, when it is far enough from what it has.
@@ -183,9 +215,11 @@ fn correction(state: &mut Vardiff, settings: &VardiffSettings, now: Instant) -> 
 
 /// The relative hash rate that the latest shares speak for, if they contradict the long run.
 fn suspected(state: &mut Vardiff) -> Option<f64> {
-    let shares_in_time = state.hashes_per_second * SECONDS_TO_REACT / state.in_force.hashes();
-    let score_slower = (SCORE_SLOWER_PER_SHARE * shares_in_time).max(SCORE_SLOWER_MIN);
-    let score_faster = (SCORE_FASTER_PER_SHARE * shares_in_time).max(SCORE_FASTER_MIN);
+    let per_second = state.hashes_per_second / state.in_force.hashes();
+    let shares_in_time = per_second * SECONDS_TO_REACT;
+    let with_room = if per_second * state.seconds_per_share > ROOM { SCORE_WITH_ROOM } else { 1.0 };
+    let score_slower = with_room * (SCORE_SLOWER + SCORE_SLOWER_PER_SHARE * shares_in_time).max(SCORE_SLOWER_MIN);
+    let score_faster = SCORE_FASTER + SCORE_FASTER_PER_SHARE * shares_in_time;
     state.slower.acted_on |= state.slower.score >= (score_slower * doubt(state, state.slower)).min(SCORE_CERTAIN);
     state.faster.acted_on |=
         state.faster.score >= (score_faster * doubt(state, state.faster).powi(2)).min(SCORE_CERTAIN);
@@ -223,6 +257,9 @@ fn steady(state: &Vardiff, rate: f64, leave_alone: f64, now: Instant) -> Option<
         return ((rate - 1.0).abs() > WORTH_TRIMMING).then_some(rate);
     }
     let worth_raising = if is_held { WORTH_RAISING_HELD } else { leave_alone };
+    // A difficulty that was just found has no claim yet.
+    let is_young = state.observed_shares < SHARES_REMEMBERED;
+    let worth_raising = worth_raising.max(NEAREST * if is_young { MARGIN } else { MARGIN_RAISING });
     let raised = raised(rate, state.observed_shares).filter(|_| rate > worth_raising);
     raised.or(eased(rate, state.observed_shares).filter(|_| rate < 1.0 / leave_alone))
 }

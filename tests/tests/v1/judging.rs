@@ -113,7 +113,7 @@ fn judging_1_and_defect_05_a_share_is_judged_at_the_difficulty_of_its_job() {
     let old = pool.miner(conn).job().difficulty;
     let shares = pool.miner(conn).search().hits(200);
     for share in &shares[..8] {
-        pool.advance(Duration::from_millis(200));
+        pool.advance(Duration::from_millis(10));
         pool.submit(conn, &user, share).expect("good");
     }
     let lines = pool.take(conn);

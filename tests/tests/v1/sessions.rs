@@ -345,7 +345,7 @@ fn a_worker_starts_where_it_settled() {
     let mut pool = Pool::default().with_work();
     let user = address(1);
     let conn = pool.join(&user, "x");
-    for share in pool.miner(conn).search().hits(8) {
+    for share in pool.miner(conn).search().hits(42) {
         pool.advance(Duration::from_secs(1));
         pool.submit(conn, &user, &share).expect("good");
     }

@@ -297,7 +297,7 @@ fn rule_23_a_suggestion_is_no_bound() {
     );
     pool.take(conn);
     for share in pool.miner(conn).search().hits(8) {
-        pool.advance(Duration::from_secs(1));
+        pool.advance(Duration::from_millis(10));
         assert_eq!(pool.submit(conn, &address(1), &share), Ok(()));
     }
     let raised = pool.miner(conn).difficulty.expect("told");

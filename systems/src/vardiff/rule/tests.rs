@@ -233,6 +233,103 @@ fn miners_settle_from_an_easy_start_without_overshooting() {
     }
 }
 
+/// The promise of 30 seconds and of half the time of the V2 reference pool's slowest, from a start that is far too easy.
+#[test]
+fn a_difficulty_that_starts_too_easy_is_right_at_once_or_soon() {
+    for (name, rates) in ALL_RATES {
+        for too_easy in [8.0, 64.0, 1e4] {
+            let mut seconds = Vec::new();
+            for seed in 0..RUNS / 4 {
+                let rate = rates(seed * 4);
+                let ideal = rate * SECONDS_PER_SHARE / Difficulty::HASHES_AT_ONE;
+                let mut simulation = Simulation::new(seed, rate, (ideal / too_easy).max(0.0001));
+                while !FITTING.contains(&simulation.rate_decided()) && simulation.seconds < 3600 {
+                    simulation.second();
+                }
+                seconds.push(simulation.seconds as f64);
+            }
+            let (median, p95) = (quantile(&mut seconds, 0.5), quantile(&mut seconds, 0.95));
+            println!("{name}, {too_easy} times too easy: {median} s, p95 {p95} s");
+            assert!(median <= 90.0 && p95 < 540.0, "{name}, {too_easy}: {median}, {p95}");
+            assert!(too_easy != 64.0 || median <= 45.0, "{name}: {median}");
+        }
+    }
+}
+
+/// Shares that come `too_fast`, one after the other: with which of them another difficulty is announced, and by what
+/// factor.
+fn first_jump_of_a_regular_miner(too_fast: f64) -> (u32, f64) {
+    let start = 1024.0;
+    let mut state = Vardiff::starting_at(Difficulty::new(start).expect("positive"), SECONDS_PER_SHARE);
+    on_job(&mut state, Instant(0));
+    for share in 1..1000u32 {
+        let at = Duration::from_secs_f64(f64::from(share) * SECONDS_PER_SHARE / too_fast);
+        if on_share(&mut state, &settings(), Instant(0) + at) {
+            return (share, state.announced.value() / start);
+        }
+    }
+    (u32::MAX, 1.0)
+}
+
+#[test]
+fn the_first_jump_is_made_after_eight_shares_and_goes_as_far_as_it_must() {
+    // As soon as eight shares tell it, when the start is far off or they took their time.
+    assert_eq!(first_jump_of_a_regular_miner(1e6).0, 8);
+    assert!(first_jump_of_a_regular_miner(4.0).0 <= 17, "after the fourth expected interval at the latest");
+    for too_fast in [2.5, 4.0, 30.0, 64.0, 100.0] {
+        let (share, factor) = first_jump_of_a_regular_miner(too_fast);
+        assert!(share >= 8 && f64::from(share) <= (4.0 * too_fast + 1.0).max(8.0), "{too_fast}: {share}");
+        assert!((0.375..1.5).contains(&(factor / too_fast)) || factor == too_fast.log2().floor().exp2(), "{too_fast}");
+    }
+    let (_, factor) = first_jump_of_a_regular_miner(1e6);
+    assert!((1e6 / 128.0..=1e6 / 16.0).contains(&factor), "short of what is right, to be measured there: {factor}");
+}
+
+/// Some firmware mines at a harder difficulty as soon as it is told, some with the next job: what comes in between tells
+/// nothing.
+#[test]
+fn evidence_is_of_the_difficulty_in_force_only() {
+    let mut simulation = Simulation::settled(3, aligned(0));
+    simulation.state.announced = Difficulty::new(simulation.state.in_force.value() * 4.0).expect("positive");
+    let (before, at) = (simulation.state.clone(), simulation.now);
+    for millisecond in 1..5000 {
+        let now = at + Duration::from_millis(millisecond);
+        assert!(!on_share(&mut simulation.state, &simulation.settings, now));
+    }
+    let after = &simulation.state;
+    assert_eq!((after.observed_shares, after.observed_exposure), (before.observed_shares, before.observed_exposure));
+    assert_eq!(
+        (after.hashes_per_second, after.slower, after.faster),
+        (before.hashes_per_second, before.slower, before.faster)
+    );
+    on_job(&mut simulation.state, at + Duration::from_secs(5));
+    assert_eq!(simulation.state.shares, 0.0, "a new difficulty has no shares yet");
+}
+
+#[test]
+fn a_correction_is_bounded_by_the_step_and_waits_for_the_hysteresis() {
+    for max_step in [2.0, 4.0] {
+        let mut simulation = Simulation::settled(9, aligned(0));
+        simulation.settings.max_step = max_step;
+        // One that was eased gets back at once what it had.
+        simulation.state.eased_at = None;
+        simulation.hashes_per_second *= 1000.0;
+        let mut hardest = 0.0f64;
+        while simulation.rate() > 2.5 && simulation.seconds < 5 * 3600 {
+            let before = simulation.state.in_force.value();
+            simulation.second();
+            hardest = hardest.max(simulation.state.announced.value() / before);
+        }
+        assert_eq!(hardest, max_step);
+        assert!(simulation.rate() <= 2.5, "it arrives all the same: {}", simulation.rate());
+    }
+    let mut simulation = Simulation::settled(9, aligned(0));
+    (simulation.settings.hysteresis, simulation.hashes_per_second) = (9.0, simulation.hashes_per_second * 3.0);
+    let before = simulation.state.announced;
+    simulation.run(7200);
+    assert_eq!(simulation.state.announced, before, "three times as much is not worth it to who asks for ten");
+}
+
 #[test]
 fn miners_of_every_size_settle_from_any_start() {
     for hashes_per_second in [250e3, 1e6, 70e6, 1e9, 500e9, 1.2e12, 110e12, 1e15, 5e18] {
