@@ -18,7 +18,7 @@ pub(super) fn run(database: &Database) -> Result<(), StoreError> {
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
     OpenBuckets::default().write(&transaction, &shares)?;
-add_to_workers(&transaction, &shares)?;
+    add_to_workers(&transaction, &shares)?;
     {
         let mut meta = transaction.open_table(META)?;
         let sequence = meta_number(&meta, COMMIT_SEQUENCE)?;
