@@ -1,5 +1,6 @@
 //! The calm at the end, and what must be true then.
 
+use super::bounds::check_sums;
 use super::*;
 
 impl Simulation {
@@ -57,7 +58,8 @@ impl Simulation {
         drop(pool);
         let disk = self.disk.after_power_cut();
         let started = PoolSide::start(self.settings(), 1, &disk, &self.wall, self.now());
-        let (_, restored) = started.unwrap_or_else(|error| panic!("the store does not open at the end: {error}"));
+        let (pool, restored) = started.unwrap_or_else(|error| panic!("the store does not open at the end: {error}"));
         self.ledger.check_store(&restored);
+        check_sums(&pool, &restored, self.unix());
     }
 }
