@@ -171,7 +171,11 @@ impl Ledger {
 
     /// The pool answered a submit.
     pub fn verdict(&mut self, submit: &Submit, allowed: &[Result<(), i64>], verdict: Result<(), i64>, at_ns: u64) {
-        assert!(allowed.contains(&verdict), "{submit:?} was answered {verdict:?}, allowed {allowed:?}");
+        let intention = submit.intention;
+        assert!(
+            allowed.contains(&verdict),
+            "a share meant as {intention:?} was answered {verdict:?}, allowed {allowed:?}: {submit:?}"
+        );
         if verdict.is_err() {
             self.refused += 1;
             self.refused_sum += 1;

@@ -11,7 +11,7 @@ use warppool_tests::miner::{Miner, MinerJob, Share};
 use warppool_tests::work::{address, script};
 
 /// Hashes that a difficulty of 1 takes on average.
-const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+pub const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
 /// A bit of the version that no pool lets a miner roll (it is BIP8's and BIP9's to signal with).
 const FORBIDDEN_BIT: u32 = 0x1000;

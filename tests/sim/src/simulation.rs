@@ -108,6 +108,21 @@ enum Event {
     Calm,
 }
 
+impl Event {
+    const fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Reset { .. }
+                | Self::Vanish { .. }
+                | Self::Storm
+                | Self::Stall { .. }
+                | Self::Crash
+                | Self::Reorganise
+                | Self::Outage
+        )
+    }
+}
+
 /// A connection, seen from both ends.
 struct Link {
     device: usize,
@@ -294,6 +309,10 @@ impl Simulation {
     }
 
     fn happen(&mut self, event: Event) {
+        if self.is_calm && event.is_fault() {
+            // It was appointed before the calm began.
+            return;
+        }
         match event {
             Event::Connect { device } => self.connect(device),
             Event::ToPool { link, bytes } => self.reach_pool(link, &bytes),

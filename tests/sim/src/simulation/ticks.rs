@@ -121,6 +121,8 @@ impl Simulation {
         let Some(pool) = &mut self.pool else { return };
         for block in &pool.outbox.blocks {
             let hash = *block.hash.as_internal();
+            let row = pool.outbox.records.blocks.iter().find(|row| row.hash == block.hash);
+            assert!(row.is_some_and(|row| row.raw.is_some()), "a block is handed over that the journal does not get");
             self.ledger.found(&block.hash.to_string(), hash, self.now_ns);
             self.output.update(hash);
             pool.submissions.push(Submission { hash, bytes: block.serialise().into() });
@@ -188,7 +190,7 @@ impl Simulation {
         match answers.remove(&(link, submit.id)) {
             Some(verdict) => self.ledger.verdict(&submit, &allowed, verdict, self.now_ns),
             None if self.links[link].has_ended => self.ledger.unanswered(&submit, &allowed, self.now_ns),
-            None => panic!("no answer to {submit:?} in its tick, allowed {allowed:?}"),
+            None => panic!("no answer to a submit in its tick, allowed {allowed:?}: {submit:?}"),
         }
     }
 
