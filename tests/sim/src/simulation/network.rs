@@ -190,19 +190,28 @@ impl Simulation {
         if self.devices[device].work_version != work_version || !self.devices[device].authorized {
             return;
         }
+        self.submit(device, link, "\n");
+        self.appoint(device);
+    }
+
+    fn submit(&mut self, device: usize, link: usize, end_of_line: &str) {
         let submit = self.devices[device].find();
-        let line = submit.share.line(submit.id, &submit.user) + "\n";
+        let line = submit.share.line(submit.id, &submit.user) + end_of_line;
         let extranonce1 = self.devices[device].knows.extranonce1.clone();
         self.links[link].sent.insert(submit.id, (submit.clone(), extranonce1));
         self.devices[device].unanswered.push_back(submit);
         self.send_to_pool(link, line.as_bytes());
-        self.appoint(device);
     }
 
     pub(super) fn reset(&mut self, device: usize) {
         self.soon(self.options.reset.filter(|_| !self.is_calm), Event::Reset { device });
         let Some(link) = self.device_links[device] else { return };
         if self.random.chance(0.5) {
+            let can_submit = self.devices[device].authorized && !self.devices[device].knows.jobs.is_empty();
+            if can_submit && self.random.chance(0.5) {
+                // The end of the stream takes the place of the newline.
+                self.submit(device, link, "");
+            }
             // What is on its way to the pool still arrives, then the end.
             let at = self.links[link].to_pool_at.max(self.now_ns);
             self.at_ns(at, Event::EndToPool { link, reason: CloseReason::Peer });

@@ -179,7 +179,11 @@ impl Simulation {
                     assert!(former.is_none(), "two answers to one request: {line}");
                 }
                 None if line.contains(r#""method":"mining.notify""#) => self.note_job(link, line),
-                None => {}
+                None => {
+                    // Only a line that its miner did not finish may be no request.
+                    let is_said = self.links[link].has_ended || line.contains(r#""method":"#);
+                    assert!(is_said, "a miner's line was not understood: {line}");
+                }
             }
         }
     }
