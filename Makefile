@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-consensus test-arm ui build run bench measure sim fuzz fuzz-short tidy clean
+.PHONY: help demo test test-consensus test-arm ui build run bench measure sim sim-mutants tidy clean
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WARPPOOL := $(TARGET_DIR)/release/warppool
@@ -62,7 +63,10 @@ measure: ## Measure the pool under load on this machine
 	@tools/measure.sh
 
 sim: ## Play the whole pool in simulated time: make sim ARGS="--seeds 1000 --from 1", or ARGS="--seed 7"
-	@cargo run --release --locked --quiet --package warppool-sim -- $(ARGS)
+	@cargo run --profile sim --locked --quiet --package warppool-sim -- $(ARGS)
+
+sim-mutants: ## Break the pool on purpose, one defect at a time, and see whether the simulation finds each; ARGS="credit" for some
+	@cargo run --locked --quiet --package warppool-sim -- mutants $(ARGS)
 
 fuzz: ## Make up inputs for one target: make fuzz TARGET=v1_lines ARGS="-runs=10000000"; without a TARGET they are named
 	@tools/setup.sh demo

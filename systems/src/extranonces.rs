@@ -19,7 +19,8 @@ pub struct Extranonces {
     next_session: u64,
     taken: HashSet<Extranonce1>,
     kept: HashMap<u64, (Former, Instant)>,
-    kept_order: VecDeque<u64>,
+    /// In the order in which they ended. One that was resumed has a place of every time it ended; the last one counts.
+    kept_order: VecDeque<(u64, Instant)>,
 }
 
 /// What is remembered of a channel that ended, so that shares which its miner found meanwhile are still good.
@@ -77,14 +78,13 @@ impl Extranonces {
             self.forget_oldest();
         }
         self.kept.insert(session, (former, now));
-        self.kept_order.push_back(session);
+        self.kept_order.push_back((session, now));
     }
 
     /// Frees the values of sessions that are over for longer than ten minutes.
     pub fn forget_old(&mut self, now: Instant) {
-        while let Some(session) = self.kept_order.front() {
-            let age = self.kept.get(session).map_or(Duration::MAX, |(_, since)| now.since(*since));
-            if age < Duration::from_secs(SESSION_KEPT_SECONDS) {
+        while let Some((_, since)) = self.kept_order.front() {
+            if now.since(*since) < Duration::from_secs(SESSION_KEPT_SECONDS) {
                 return;
             }
             self.forget_oldest();
@@ -102,8 +102,12 @@ impl Extranonces {
     }
 
     fn forget_oldest(&mut self) {
-        let session = self.kept_order.pop_front();
-        if let Some((former, _)) = session.and_then(|session| self.kept.remove(&session)) {
+        let Some((session, since)) = self.kept_order.pop_front() else { return };
+        // One that was resumed since then is alive, or ended later and has another place.
+        if self.kept.get(&session).is_none_or(|(_, kept_since)| *kept_since != since) {
+            return;
+        }
+        if let Some((former, _)) = self.kept.remove(&session) {
             self.taken.remove(&former.extranonce1);
         }
     }
@@ -150,5 +154,26 @@ mod tests {
         extranonces.forget_old(at(1300));
         assert_eq!(resumed(&mut extranonces, fresh), None);
         assert!(extranonces.is_empty());
+    }
+
+    /// Found by the simulation, seed 1: while somebody came back again and again with the same session, no other session
+    /// was forgotten.
+    #[test]
+    fn one_that_resumes_again_and_again_keeps_no_other_session() {
+        let mut extranonces = Extranonces::new(1);
+        let (session, extranonce1) = extranonces.take();
+        let former = |extranonce1| Former { extranonce1, ..Former::default() };
+        extranonces.keep(session, former(extranonce1), at(0));
+        for round in 1..10 {
+            let (other, value) = extranonces.take();
+            extranonces.keep(other, former(value), at(500 * round));
+            let (_, own) = extranonces.take();
+            assert!(extranonces.resume(session, own).is_some(), "it was gone for less than ten minutes");
+            extranonces.keep(session, former(extranonce1), at(500 * round));
+            extranonces.forget_old(at(500 * round));
+            assert!(extranonces.len() <= 3, "{} sessions", extranonces.len());
+        }
+        extranonces.forget_old(at(10_000));
+        assert!(extranonces.is_empty() && extranonces.kept_order.is_empty());
     }
 }

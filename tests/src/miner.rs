@@ -5,9 +5,10 @@
 
 use crate::work::join;
 use bitcoin::block::{Header, Version};
+use bitcoin::consensus::encode::deserialize;
 use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::hex::FromHex;
-use bitcoin::{BlockHash, CompactTarget, TxMerkleNode};
+use bitcoin::{BlockHash, CompactTarget, Transaction, TxMerkleNode};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -35,7 +36,8 @@ pub struct Miner {
     /// What the operator had to say.
     pub messages: Vec<String>,
     ids: HashSet<String>,
-    works: HashSet<(String, String, String)>,
+    /// Hashes of the works, because a miner of weeks has had very many.
+    works: HashSet<sha256d::Hash>,
 }
 
 /// A job as the miner got it.
@@ -94,6 +96,22 @@ impl MinerJob {
     /// The tip that it builds on, in internal byte order.
     pub fn previous_block(&self) -> [u8; 32] {
         self.previous_block.to_byte_array()
+    }
+
+    /// The merkle path, in internal byte order: which transactions the job is about.
+    pub fn branches(&self) -> Vec<[u8; 32]> {
+        self.branches.iter().map(|branch| branch.to_byte_array()).collect()
+    }
+
+    /// What its coinbase pays: scripts and values in order, as crate `bitcoin` reads them.
+    ///
+    /// # Panics
+    /// When the parts with an extranonce of `extranonce_bytes` between them are no transaction.
+    pub fn coinbase_outputs(&self, extranonce_bytes: usize) -> Vec<(Vec<u8>, u64)> {
+        let whole = [&self.coinbase_prefix[..], &vec![0; extranonce_bytes], &self.coinbase_suffix].concat();
+        let coinbase: Transaction =
+            deserialize(&whole).unwrap_or_else(|error| panic!("the coinbase of job {} is none: {error}", self.id));
+        coinbase.output.iter().map(|output| (output.script_pubkey.to_bytes(), output.value.to_sat())).collect()
     }
 }
 
@@ -158,8 +176,8 @@ impl Miner {
         let id = text(0);
         assert!(id.len() <= 8, "job id {id} is too long");
         assert!(self.ids.insert(id.clone()), "job id {id} was used before on this connection");
-        let work = (format!("{}|{}", text(2), text(3)), text(7), text(1));
-        assert!(self.works.insert(work), "the same work twice: {line}");
+        let work = format!("{}|{}|{}|{}", text(2), text(3), text(7), text(1));
+        assert!(self.works.insert(sha256d::Hash::hash(work.as_bytes())), "the same work twice: {line}");
         let branches = params[4].as_array().expect("a list").iter();
         self.jobs.push(MinerJob {
             id,
@@ -230,6 +248,11 @@ impl Search<'_> {
     pub fn hit(self) -> Share {
         let wanted = self.job.difficulty * 1.01;
         self.first(|reached| reached >= wanted)
+    }
+
+    /// The first share that is worth `difficulty`, with the same margin, whatever the job's difficulty is.
+    pub fn worth(self, difficulty: f64) -> Share {
+        self.first(|reached| reached >= difficulty * 1.01)
     }
 
     /// The first one that misses it.

@@ -5,12 +5,16 @@
 use crate::miner::{Intention, Submit};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
-use warppool_components::record::{Restored, ShareRow, WorkerRow};
+use warppool_components::block::BlockState;
+use warppool_components::record::{Restored, StoreBatch};
 use warppool_components::snapshot::Snapshot;
 use warppool_components::worker::WorkerId;
 
 /// Age of a job up to which it is good for sure while its tip stands (rule 28).
 const JOB_GOOD: Duration = Duration::from_secs(300);
+
+/// Age of a job up to which a block of it must be recognised, whatever its tip.
+const JOB_KNOWN: Duration = Duration::from_secs(60);
 
 /// How long a credited share may wait for its way to the store.
 const ROW_DELAY_MAX: Duration = Duration::from_millis(60);
@@ -35,12 +39,22 @@ pub struct Ledger {
     offered: BTreeMap<String, Credit>,
     /// Shares whose rows have not come yet.
     awaited: VecDeque<Awaited>,
+    /// Found blocks whose first rows were offered to the store.
+    to_journal: Vec<[u8; 32]>,
     /// Found blocks whose rows are durable.
     journaled: HashSet<[u8; 32]>,
     names: BTreeMap<u32, String>,
     seen: HashSet<(String, String, String, u32, u32, u32)>,
     /// Found blocks that must become known to the chain, by hash in internal byte order.
     pub candidates: BTreeMap<[u8; 32], u64>,
+    /// Blocks that were handed over or must be, as they are shown.
+    handed_over: HashSet<String>,
+    /// Blocks of which the engine knows what became of them.
+    concluded: HashSet<[u8; 32]>,
+    /// Refused shares that the pool's sums must hold: those before the last start, and what miners were told since.
+    refused_sum: u64,
+    /// Submits since the last start of which nobody was told whether they are refused.
+    refused_doubtful: u64,
     /// Blocks that this tick must hand over.
     expected: Vec<String>,
     /// Hashes whose header time is too new for the node, should they be blocks.
@@ -86,8 +100,8 @@ impl Ledger {
         if !(was && is) {
             outcomes.push(Err(21));
         }
-        let age = unix_seconds.saturating_sub(share.ntime);
-        if submit.intention == Intention::OldJob && u64::from(age) > JOB_GOOD.as_secs() {
+        let age = unix_seconds.saturating_sub(submit.job_ntime);
+        if u64::from(age) > JOB_GOOD.as_secs() {
             outcomes.push(Err(21));
         }
         let key = (
@@ -98,14 +112,11 @@ impl Ledger {
             share.nonce,
             share.version_bits.unwrap_or(0),
         );
-        let is_weak = share.reached < submit.difficulty;
-        // A weak share is not remembered, and neither is one whose time is refused.
-        let is_repeated = match submit.intention {
-            Intention::TooNew => false,
-            _ if is_weak => false,
-            _ => !self.seen.insert(key),
-        };
-        if submit.intention == Intention::TooNew {
+        // What is refused for another reason is not remembered.
+        let is_wrong = matches!(submit.intention, Intention::TooNew | Intention::ForbiddenBits);
+        let is_weak = submit.intention == Intention::Weak;
+        let is_repeated = !is_wrong && !is_weak && !self.seen.insert(key);
+        if is_wrong {
             outcomes.push(Err(20));
         } else if is_weak {
             outcomes.push(Err(23));
@@ -117,9 +128,15 @@ impl Ledger {
         outcomes
     }
 
-    /// A submit of known work met the network's target: a block must come of it in this tick.
-    pub fn expect_block(&mut self, hash: &str) {
-        self.expected.push(hash.to_owned());
+    /// A submit of known work met the network's target: a block must come of it in this tick, also when it is no good
+    /// share. The same block is handed over once.
+    pub fn expect_block(&mut self, submit: &Submit, unix_seconds: u32) {
+        let age = unix_seconds.saturating_sub(submit.job_ntime);
+        let hash = &submit.share.hash;
+        let is_known = submit.previous_block.is_some() && u64::from(age) <= JOB_KNOWN.as_secs();
+        if is_known && submit.intention != Intention::Repeated && self.handed_over.insert(hash.clone()) {
+            self.expected.push(hash.clone());
+        }
     }
 
     /// Should this hash be a block, the node refuses it for its time. It is handed over all the same: the pool does not
@@ -143,6 +160,7 @@ impl Ledger {
     /// The pool hands a block over.
     pub fn found(&mut self, shown: &str, hash: [u8; 32], at_ns: u64) {
         self.candidates.entry(hash).or_insert(at_ns);
+        self.handed_over.insert(shown.to_owned());
         self.expected.retain(|expected| expected != shown);
     }
 
@@ -153,9 +171,14 @@ impl Ledger {
 
     /// The pool answered a submit.
     pub fn verdict(&mut self, submit: &Submit, allowed: &[Result<(), i64>], verdict: Result<(), i64>, at_ns: u64) {
-        assert!(allowed.contains(&verdict), "{submit:?} was answered {verdict:?}, allowed {allowed:?}");
+        let intention = submit.intention;
+        assert!(
+            allowed.contains(&verdict),
+            "a share meant as {intention:?} was answered {verdict:?}, allowed {allowed:?}: {submit:?}"
+        );
         if verdict.is_err() {
             self.refused += 1;
+            self.refused_sum += 1;
             return;
         }
         self.accepted += 1;
@@ -165,9 +188,25 @@ impl Ledger {
 
     /// The miner hung up: its share counts all the same, but nobody is told.
     pub fn unanswered(&mut self, submit: &Submit, allowed: &[Result<(), i64>], at_ns: u64) {
+        if allowed == [Ok(())] {
+            self.credit(&submit.user, submit.difficulty);
+            self.await_row(submit, at_ns, false);
+            return;
+        }
+        self.refused_doubtful += 1;
         if allowed.contains(&Ok(())) {
             self.await_row(submit, at_ns, true);
         }
+    }
+
+    /// A line that is no request, because its miner hung up in the middle of it.
+    pub fn unfinished_line(&mut self) {
+        self.refused_doubtful += 1;
+    }
+
+    /// The engine is told what became of a block.
+    pub fn concluded(&mut self, hash: [u8; 32]) {
+        self.concluded.insert(hash);
     }
 
     fn credit(&mut self, user: &str, difficulty: f64) {
@@ -182,8 +221,11 @@ impl Ledger {
     }
 
     /// A tick's rows on their way to the store.
-    pub fn rows(&mut self, workers: &[WorkerRow], shares: &[ShareRow], now_ns: u64) {
-        for row in workers {
+    pub fn rows(&mut self, records: &StoreBatch, now_ns: u64) {
+        let StoreBatch { workers, shares, blocks, .. } = records;
+        let first = blocks.iter().filter(|row| row.state == BlockState::Pending);
+        self.to_journal.extend(first.map(|row| *row.hash.as_internal()));
+        for row in workers.iter() {
             self.names.insert(row.id.0, format!("{}.{}", row.address, row.name));
         }
         for row in shares.iter().filter(|row| row.reject.is_none()) {
@@ -224,7 +266,7 @@ impl Ledger {
     /// What was offered to the store is durable.
     pub fn committed(&mut self) {
         self.durable.clone_from(&self.offered);
-        self.journaled.extend(self.candidates.keys().copied());
+        self.journaled.extend(self.to_journal.drain(..));
     }
 
     /// The pool dies. A block that neither the chain nor the disk has is lost with it; that is excused only while the
@@ -238,6 +280,9 @@ impl Ledger {
 
     /// The pool starts again: what the store remembers lies between what was durable and what was told.
     pub fn restart(&mut self, restored: &Restored) {
+        self.check_journal(restored);
+        self.refused_sum = restored.totals.map_or(0, |totals| totals.rejected.iter().sum());
+        self.refused_doubtful = 0;
         let mut remembered = BTreeMap::new();
         self.names.clear();
         for row in &restored.workers {
@@ -269,6 +314,7 @@ impl Ledger {
         self.durable.clone_from(&remembered);
         self.offered = remembered;
         self.awaited.clear();
+        self.to_journal.clear();
         self.seen.clear();
         self.expected.clear();
     }
@@ -285,13 +331,26 @@ impl Ledger {
             let told: u64 = self.told.values().map(|credit| credit.accepted).sum();
             assert_eq!(snapshot.pool.accepted, told, "the pool's shares in the snapshot");
         }
+        let refused: u64 = snapshot.pool.rejected.iter().sum();
+        let allowed = self.refused_sum..=self.refused_sum + self.refused_doubtful;
+        assert!(allowed.contains(&refused), "{refused} refused shares in the snapshot, {allowed:?} were told");
         let shown: HashSet<&str> = snapshot.workers.iter().map(|worker| &*worker.label).collect();
         let missing = self.told.iter().find(|(user, credit)| credit.accepted > 0 && !shown.contains(user.as_str()));
         assert!(missing.is_none(), "{missing:?} is missing in the snapshot");
     }
 
+    /// What was journaled and has no fate yet is in the store, whole.
+    fn check_journal(&self, restored: &Restored) {
+        let open = self.journaled.iter().filter(|hash| !self.concluded.contains(*hash));
+        for hash in open.filter(|hash| self.candidates.contains_key(*hash)) {
+            let row = restored.blocks.iter().find(|row| row.hash.as_internal() == hash);
+            assert!(row.is_some_and(|row| row.raw.is_some()), "a journaled block is not in the store");
+        }
+    }
+
     /// At the end the store has what was told, to the share.
     pub fn check_store(&self, restored: &Restored) {
+        self.check_journal(restored);
         for (user, told) in self.told.iter().filter(|(_, told)| told.accepted > 0) {
             let row = restored.workers.iter().find(|row| format!("{}.{}", row.address, row.name) == *user);
             let row = row.unwrap_or_else(|| panic!("{user} is not in the store"));

@@ -8,10 +8,13 @@ use crate::random::Random;
 use std::collections::VecDeque;
 use std::time::Duration;
 use warppool_tests::miner::{Miner, MinerJob, Share};
-use warppool_tests::work::address;
+use warppool_tests::work::{address, script};
 
 /// Hashes that a difficulty of 1 takes on average.
-const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+pub const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+
+/// A bit of the version that no pool lets a miner roll (it is BIP8's and BIP9's to signal with).
+const FORBIDDEN_BIT: u32 = 0x1000;
 
 /// Jobs a miner keeps: enough to submit old work on purpose.
 const JOBS_KEPT: usize = 24;
@@ -47,6 +50,8 @@ pub enum Intention {
     UnknownJob,
     /// A time that is too new.
     TooNew,
+    /// A version with bits rolled that the pool has not allowed.
+    ForbiddenBits,
     /// Work on an old job.
     OldJob,
 }
@@ -62,6 +67,8 @@ pub struct Submit {
     pub share: Share,
     /// Difficulty of its job, as the miner was told.
     pub difficulty: f64,
+    /// The header time that its job came with.
+    pub job_ntime: u32,
     /// The tip that its job builds on; absent when there is no such job.
     pub previous_block: Option<[u8; 32]>,
     /// What it is meant to be.
@@ -73,6 +80,14 @@ pub struct Submit {
 pub struct Device {
     /// Its usernames; one unless it is a proxy.
     pub users: Vec<String>,
+    /// Those of them that the pool has confirmed on the present connection.
+    confirmed: Vec<String>,
+    /// Script of the address that its usernames name.
+    pub script: Vec<u8>,
+    /// A new difficulty holds for the job at hand too, as some firmware takes it.
+    obeys_at_once: bool,
+    /// It asks for its former session when it comes back.
+    resumes: bool,
     /// Hashes a second.
     pub hashes_per_second: f64,
     /// How it talks.
@@ -89,7 +104,7 @@ pub struct Device {
     extranonce2: u64,
     /// Submits without an answer, oldest first.
     pub unanswered: VecDeque<Submit>,
-    last: Option<(Share, f64, [u8; 32], String)>,
+    last: Option<Submit>,
     /// Counts what would make an appointed find void.
     pub work_version: u64,
     /// Lines heard on this connection.
@@ -109,16 +124,20 @@ pub enum Heard {
 
 impl Device {
     /// Number `number` of a run.
-    pub fn new(number: usize, wrong_shares: f64, mut random: Random) -> Self {
+    pub fn new(number: usize, proxy_workers: usize, wrong_shares: f64, mut random: Random) -> Self {
         let habit = *random.pick(&HABITS);
         let owner = address((number % 200) as u8 + 1);
         let users = match habit {
-            Habit::Proxy => (0..4).map(|worker| format!("{owner}.p{number}w{worker}")).collect(),
+            Habit::Proxy => (0..proxy_workers).map(|worker| format!("{owner}.p{number}w{worker}")).collect(),
             _ => vec![format!("{owner}.m{number}")],
         };
         let agents = ["bitaxe/BM1366/v2", "NerdMinerV2", "cgminer/4.11.1", "cpuminer/2.5", "bosminer 1"];
         Self {
             users,
+            confirmed: Vec::new(),
+            script: script(&owner).to_bytes(),
+            obeys_at_once: random.chance(0.5),
+            resumes: random.chance(0.5),
             // Three decades apart, and never so fast that the simulation hashes more than it simulates.
             hashes_per_second: 0.03 * 10_f64.powf(random.unit() * 3.0),
             habit,
@@ -139,15 +158,17 @@ impl Device {
 
     /// Forgets a connection; gives the lines with which the next one begins, as segments.
     pub fn connect(&mut self) -> Vec<String> {
-        self.knows = Miner::default();
+        let session = std::mem::take(&mut self.knows).session;
         self.authorized = false;
+        self.confirmed.clear();
         self.unread.clear();
         self.unanswered.clear();
         self.last = None;
         self.work_version += 1;
         self.lines_heard = 0;
         let configure = r#"{"id":1,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"1fffe000"}]}"#;
-        let subscribe = format!(r#"{{"id":2,"method":"mining.subscribe","params":["{}"]}}"#, self.agent);
+        let session = if self.resumes && !session.is_empty() { format!(r#","{session}""#) } else { String::new() };
+        let subscribe = format!(r#"{{"id":2,"method":"mining.subscribe","params":["{}"{session}]}}"#, self.agent);
         let authorize = |(number, user): (usize, &String)| {
             format!(r#"{{"id":{},"method":"mining.authorize","params":["{user}","x"]}}"#, 3 + number)
         };
@@ -185,19 +206,19 @@ impl Device {
             return Heard::Work;
         }
         match read_answer(line) {
-            Some((3, Ok(()))) => {
-                self.authorized = true;
+            Some((id, verdict)) if id > 100 => Heard::Verdict(id, verdict),
+            Some((id, Ok(()))) if id >= 3 => {
+                self.authorized |= id == 3;
+                self.confirmed.extend(self.users.get(id as usize - 3).cloned());
                 Heard::Other
             }
-            Some((id, verdict)) if id > 100 => Heard::Verdict(id, verdict),
             _ => Heard::Other,
         }
     }
 
     /// When the next share will be found on the present job, from now on.
     pub fn time_to_find(&mut self) -> Option<Duration> {
-        let job = self.knows.jobs.last()?;
-        let mean = job.difficulty * HASHES_PER_DIFFICULTY / self.hashes_per_second;
+        let mean = self.wanted(self.knows.jobs.last()?) * HASHES_PER_DIFFICULTY / self.hashes_per_second;
         // An hour and a day bound nothing but the size of numbers.
         Some(Duration::from_secs_f64(self.random.exponential(mean.max(1e-3)).clamp(1e-6, 90_000.0)))
     }
@@ -213,25 +234,26 @@ impl Device {
                 Intention::Weak,
                 Intention::UnknownJob,
                 Intention::TooNew,
+                Intention::ForbiddenBits,
                 Intention::OldJob,
             ]),
         };
-        let user = self.random.pick(&self.users).clone();
+        let user = self.random.pick(&self.confirmed).clone();
         let latest = self.knows.job().clone();
         // Where every second hash and more is a share, a miss is not to be had.
         let can_miss = latest.difficulty * HASHES_PER_DIFFICULTY > 2.0;
         let intention = if intention == Intention::Weak && !can_miss { Intention::Honest } else { intention };
         let (share, job, user) = match intention {
             Intention::Repeated if self.last.is_some() => {
-                let (share, difficulty, previous_block, user) = self.last.clone().expect("just looked");
-                let (id, previous_block) = (self.requests, Some(previous_block));
-                return Submit { id, user, share, difficulty, previous_block, intention };
+                let last = self.last.clone().expect("just looked");
+                return Submit { id: self.requests, intention, ..last };
             }
             Intention::Weak => (self.search(&latest).miss(), latest, user),
             Intention::TooNew => {
                 let search = self.search(&latest);
                 (search.ntime(latest.ntime + 60_000).hit(), latest, user)
             }
+            Intention::ForbiddenBits => (self.search(&latest).version_bits(FORBIDDEN_BIT).hit(), latest, user),
             Intention::UnknownJob => {
                 let share = Share { job: "ffffffff".to_owned(), ..self.search(&latest).hit() };
                 (share, latest, user)
@@ -240,14 +262,21 @@ impl Device {
                 let old = self.random.pick(&self.knows.jobs).clone();
                 (self.search(&old).hit(), old, user)
             }
-            Intention::Repeated | Intention::Honest => (self.search(&latest).hit(), latest, user),
+            Intention::Repeated | Intention::Honest => (self.search(&latest).worth(self.wanted(&latest)), latest, user),
         };
         let intention = if intention == Intention::Repeated { Intention::Honest } else { intention };
-        if matches!(intention, Intention::Honest | Intention::OldJob) {
-            self.last = Some((share.clone(), job.difficulty, job.previous_block(), user.clone()));
-        }
         let previous_block = (intention != Intention::UnknownJob).then(|| job.previous_block());
-        Submit { id: self.requests, user, share, difficulty: job.difficulty, previous_block, intention }
+        let (id, difficulty, job_ntime) = (self.requests, job.difficulty, job.ntime);
+        let submit = Submit { id, user, share, difficulty, job_ntime, previous_block, intention };
+        if matches!(intention, Intention::Honest | Intention::OldJob) {
+            self.last = Some(submit.clone());
+        }
+        submit
+    }
+
+    /// The difficulty that it looks for on `job`.
+    fn wanted(&self, job: &MinerJob) -> f64 {
+        self.knows.difficulty.filter(|_| self.obeys_at_once).unwrap_or(job.difficulty)
     }
 
     fn search(&self, job: &MinerJob) -> warppool_tests::miner::Search<'_> {

@@ -3,6 +3,7 @@
 //! Templates go through the pool's own reader as the JSON that a node sends. Of the pool's way to a node only the wire
 //! and its threads are left out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_components::settings::Network;
@@ -30,7 +31,12 @@ pub struct Node {
     told_tip: Option<[u8; 32]>,
     last_full: Option<Template>,
     templates: u64,
+    /// What the coinbase of each template is worth, by tip and merkle path.
+    values: HashMap<Content, u64>,
 }
+
+/// Tip and merkle path of a template, in internal byte order.
+type Content = ([u8; 32], Vec<[u8; 32]>);
 
 /// A node's answer to `submitblock`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +53,7 @@ impl Node {
     /// A node with a chain that `seed` decides.
     pub fn new(seed: u64, now: UnixTime) -> Self {
         let chain = OfflineChain::new(BITS, seed, INITIAL_HEIGHT, 0..=40, now.header_seconds());
-        Self { chain, is_up: true, told_tip: None, last_full: None, templates: 0 }
+        Self { chain, is_up: true, told_tip: None, last_full: None, templates: 0, values: HashMap::new() }
     }
 
     /// The tip in the chain.
@@ -79,6 +85,7 @@ impl Node {
         };
         let last = self.last_full.as_ref()?;
         let template = template::subsidy_only(&known, last, Network::Regtest, now)?;
+        self.values.insert((tip.hash, Vec::new()), subsidy_sats(tip.height + 1));
         Some(self.numbered(template))
     }
 
@@ -90,6 +97,10 @@ impl Node {
         let checked = template::parse(&json, Network::Regtest, now, &level_hasher)
             .unwrap_or_else(|error| panic!("the node's template is not understood: {error}"));
         let template = self.numbered(checked.template);
+        let branches = template.merkle_branches.iter().map(|branch| *branch.as_internal()).collect();
+        let said: serde_json::Value = serde_json::from_slice(&json).expect("the node writes JSON");
+        let value = said["coinbasevalue"].as_u64().expect("BIP22");
+        self.values.insert((self.tip(), branches), value);
         self.last_full = Some(template.clone());
         template
     }
@@ -97,6 +108,11 @@ impl Node {
     fn numbered(&mut self, template: Template) -> Template {
         self.templates += 1;
         Template { id: TemplateId(self.templates), ..template }
+    }
+
+    /// What the coinbase of a job may pay in all; `None` when no template was of this tip and these transactions.
+    pub fn value_of(&self, previous_block: [u8; 32], branches: Vec<[u8; 32]>) -> Option<u64> {
+        self.values.get(&(previous_block, branches)).copied()
     }
 
     /// Judges a block.
@@ -107,6 +123,11 @@ impl Node {
             Some(reason) => Answer::Refused(reason.to_owned()),
         }
     }
+}
+
+/// New coins of a block of the regression test network (Core's chainparams: they halve every 150 blocks).
+fn subsidy_sats(height: u32) -> u64 {
+    5_000_000_000_u64.checked_shr(height / 150).unwrap_or(0)
 }
 
 /// News of the nodes' health.

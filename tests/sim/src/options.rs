@@ -23,6 +23,16 @@ pub struct Options {
     pub reset: Option<Duration>,
     /// Mean time between stalls (a miner that does not read for a while), for each miner.
     pub stall: Option<Duration>,
+    /// Mean time between losses of a miner of which the pool hears only much later (half-open connections), for each miner.
+    pub vanish: Option<Duration>,
+    /// Mean time between moments at which every miner loses its connection at once.
+    pub storm: Option<Duration>,
+    /// Workers behind a proxy.
+    pub proxy_workers: usize,
+    /// Seconds between two shares that the pool aims at.
+    pub seconds_per_share: f64,
+    /// Time between two snapshots of the pool.
+    pub snapshot_interval: Duration,
     /// Mean time between blocks of others.
     pub external_block: Duration,
     /// Mean time between reorganisations.
@@ -53,15 +63,20 @@ impl Options {
         let mut random = Random::new(seed);
         let random = &mut random;
         let seconds = Duration::from_secs;
-        Self {
+        let drawn = Self {
             seed,
             miners: random.between(1, 24) as usize,
-            troubled: seconds(random.between(600, 7200)),
+            troubled: seconds(random.between(600, 3600)),
             calm: seconds(1500),
             latency: Duration::from_millis(*random.pick(&[0, 1, 40, 300, 2000])),
             cuts: *random.pick(&[0.0, 0.1, 1.0]),
             reset: maybe(random, 0.6, 60, 3600),
             stall: maybe(random, 0.4, 120, 3600),
+            vanish: maybe(random, 0.3, 300, 3600),
+            storm: maybe(random, 0.25, 300, 3600),
+            proxy_workers: *random.pick(&[2, 2, 4, 24]),
+            seconds_per_share: 10.0,
+            snapshot_interval: seconds(*random.pick(&[1, 5, 5])),
             external_block: seconds(*random.pick(&[20, 120, 600])),
             reorganisation: maybe(random, 0.4, 300, 3600),
             node_outage: maybe(random, 0.5, 200, 3600),
@@ -73,9 +88,36 @@ impl Options {
             wrong_shares: *random.pick(&[0.0, 0.05, 0.3]),
             reload: maybe(random, 0.3, 200, 2000),
             fee_basis_points: *random.pick(&[0, 0, 100, 9900]),
+        };
+        if random.chance(LONG_RUNS) { drawn.made_long(random) } else { drawn }
+    }
+
+    /// The same for weeks: few miners, rare faults, so that what grows by a little each day is seen.
+    fn made_long(self, random: &mut Random) -> Self {
+        let rarely = |mean: Option<Duration>| mean.map(|mean| mean * 24);
+        Self {
+            miners: self.miners.div_ceil(8),
+            troubled: Duration::from_secs(86_400 * random.between(5, 30)),
+            latency: self.latency.min(Duration::from_millis(300)),
+            reset: rarely(self.reset),
+            stall: rarely(self.stall),
+            vanish: rarely(self.vanish),
+            storm: rarely(self.storm),
+            seconds_per_share: 300.0,
+            snapshot_interval: Duration::from_secs(60),
+            external_block: Duration::from_secs(600),
+            reorganisation: rarely(self.reorganisation),
+            node_outage: rarely(self.node_outage),
+            crash: rarely(self.crash).map(|mean| mean * 4),
+            reload: rarely(self.reload),
+            disk_errors: self.disk_errors.min(0.001),
+            ..self
         }
     }
 }
+
+/// Share of all runs that last for weeks of simulated time.
+const LONG_RUNS: f64 = 0.02;
 
 /// A mean time between `low` and `high` seconds, in this share of all runs.
 fn maybe(random: &mut Random, share: f64, low: u64, high: u64) -> Option<Duration> {
@@ -89,7 +131,7 @@ impl fmt::Display for Options {
         write!(
             formatter,
             "seed {}: {} miners, {} s of trouble and {} s of calm; latency up to {} ms, {} of segments cut, resets {}, \
-             stalls {}; blocks of others {} s, reorganisations {}, outages of the node {}, silent tips {}, templates up to \
+             stalls {}, losses unseen {}, storms {}; proxies of {}, shares each {} s; blocks of others {} s, reorganisations {}, outages of the node {}, silent tips {}, templates up to \
              {} ms; crashes {}{}, failing writes {}; wrong shares {}, reloads {}, fee {} basis points",
             self.seed,
             self.miners,
@@ -99,6 +141,10 @@ impl fmt::Display for Options {
             self.cuts,
             every(&self.reset),
             every(&self.stall),
+            every(&self.vanish),
+            every(&self.storm),
+            self.proxy_workers,
+            self.seconds_per_share,
             self.external_block.as_secs(),
             every(&self.reorganisation),
             every(&self.node_outage),

@@ -2,7 +2,7 @@
 //! in the runtime (sockets, threads) is done by the simulation.
 
 use crate::disk::Disk;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use warppool_net::transport::lines::Lines;
 use warppool_tests::hashing;
 
 /// How long rows may wait for their commit.
-pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(1000);
 
 /// A block on its way to the node.
 #[derive(Clone, Debug)]
@@ -47,6 +47,10 @@ pub struct PoolSide {
     pub is_dirty: bool,
     /// Blocks without a final answer.
     pub submissions: Vec<Submission>,
+    /// Sessions that ended, and when: they are remembered for a while.
+    pub ended: VecDeque<u64>,
+    /// Connections that ended in this tick: its snapshot may still show them.
+    pub ended_now: usize,
     generations: HashMap<u32, u32>,
     free: Vec<u32>,
     slots: u32,
@@ -78,6 +82,8 @@ impl PoolSide {
             waiting: StoreBatch::default(),
             is_dirty: false,
             submissions: Vec::new(),
+            ended: VecDeque::new(),
+            ended_now: 0,
             generations: HashMap::new(),
             free: Vec::new(),
             slots: 0,
@@ -98,7 +104,9 @@ impl PoolSide {
     }
 
     /// The connection is over and its slot is free again.
-    pub fn free(&mut self, key: ConnectionKey) {
+    pub fn free(&mut self, key: ConnectionKey, now_ns: u64) {
+        self.ended.push_back(now_ns);
+        self.ended_now += 1;
         self.lines.remove(&key.slot);
         self.free.push(key.slot);
     }

@@ -3,14 +3,18 @@
 //! - `network`: miners and what is between them and the pool
 //! - `ticks`: the pool
 //! - `chain`: the node
+//! - `said`: what connections are told, looked at as it leaves the pool
+//! - `bounds`: what the pool holds in memory
 //! - `ending`: the calm, and what must be true then
 //!
 //! First a phase with faults, then one without, in which progress is required. No thread, no clock, no randomness but the
 //! seed's: the same seed gives the same bytes.
 
+mod bounds;
 mod chain;
 mod ending;
 mod network;
+mod said;
 mod ticks;
 
 use crate::disk::Disk;
@@ -46,6 +50,15 @@ const SILENCE_MAX: Duration = Duration::from_secs(61);
 /// Time at the end in which every miner must be served.
 const PROGRESS: Duration = Duration::from_secs(900);
 
+/// Commits after which the store is asked to forget what is old.
+const FLUSHES_PER_RETENTION: u64 = 50;
+
+/// Snapshots for each look into the pool's memory.
+const SNAPSHOTS_PER_LOOK_INSIDE: u64 = 8;
+
+/// Between a commit that the disk refused and the next attempt.
+const RECOVER_AFTER: Duration = Duration::from_secs(2);
+
 /// Between two attempts to submit a block.
 const RESUBMIT: Duration = Duration::from_secs(2);
 
@@ -76,6 +89,8 @@ enum Event {
     EndToMiner { link: usize },
     Find { device: usize, work_version: u64 },
     Reset { device: usize },
+    Vanish { device: usize },
+    Storm,
     Stall { device: usize },
     Tick,
     Flush,
@@ -91,6 +106,21 @@ enum Event {
     Resubmit,
     Reload,
     Calm,
+}
+
+impl Event {
+    const fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Reset { .. }
+                | Self::Vanish { .. }
+                | Self::Storm
+                | Self::Stall { .. }
+                | Self::Crash
+                | Self::Reorganise
+                | Self::Outage
+        )
+    }
 }
 
 /// A connection, seen from both ends.
@@ -109,6 +139,11 @@ struct Link {
     has_ended: bool,
     /// Lines for the next tick.
     lines: VecDeque<Vec<u8>>,
+    /// What the pool has written and the miner's side has not taken.
+    unread_bytes: usize,
+    /// `extranonce1` that it was given, and the tip of its latest job, both as they stand in the lines.
+    extranonce1: String,
+    tip: String,
     /// Submits on their way, with the extranonce1 that they were made with.
     sent: HashMap<u64, (Submit, String)>,
 }
@@ -129,6 +164,11 @@ pub struct Simulation {
     tick_due: Option<u64>,
     flush_due: bool,
     pool_tip: Option<[u8; 32]>,
+    tip_since: u64,
+    /// Entities of the world beside those that are counted, as of the pool's first snapshot.
+    baseline: Option<usize>,
+    /// A second of simulated time and the ticks in it.
+    ticks_lately: (u64, u64),
     ready_since: Option<u64>,
     devices: Vec<Device>,
     device_links: Vec<Option<usize>>,
@@ -145,6 +185,8 @@ pub struct Simulation {
     output: Sha256,
     crashes: u64,
     ticks: u64,
+    flushes: u64,
+    snapshots: u64,
 }
 
 /// Runs the conditions to their end.
@@ -171,8 +213,9 @@ impl Simulation {
         let end_at = nanos(options.troubled + options.calm);
         let wall = WallClock::default();
         let unix = UnixTime::from_seconds(START_SECONDS);
-        let devices: Vec<Device> =
-            (0..options.miners).map(|number| Device::new(number, options.wrong_shares, random.fork())).collect();
+        let devices: Vec<Device> = (0..options.miners)
+            .map(|number| Device::new(number, options.proxy_workers, options.wrong_shares, random.fork()))
+            .collect();
         Self {
             node: Node::new(random.bits(), unix),
             disk: Disk::new(random.fork()),
@@ -189,6 +232,9 @@ impl Simulation {
             tick_due: None,
             flush_due: false,
             pool_tip: None,
+            tip_since: 0,
+            baseline: None,
+            ticks_lately: (0, 0),
             ready_since: None,
             links: Vec::new(),
             by_slot: BTreeMap::new(),
@@ -201,6 +247,8 @@ impl Simulation {
             output: Sha256::new(),
             crashes: 0,
             ticks: 0,
+            flushes: 0,
+            snapshots: 0,
             random,
             options,
         }
@@ -213,7 +261,9 @@ impl Simulation {
             self.at(Duration::from_millis(after), Event::Connect { device });
             self.soon(self.options.reset, Event::Reset { device });
             self.soon(self.options.stall, Event::Stall { device });
+            self.soon(self.options.vanish, Event::Vanish { device });
         }
+        self.soon(self.options.storm, Event::Storm);
         self.soon(Some(self.options.external_block), Event::External);
         self.soon(self.options.reorganisation, Event::Reorganise);
         self.soon(self.options.node_outage, Event::Outage);
@@ -259,6 +309,10 @@ impl Simulation {
     }
 
     fn happen(&mut self, event: Event) {
+        if self.is_calm && event.is_fault() {
+            // It was appointed before the calm began.
+            return;
+        }
         match event {
             Event::Connect { device } => self.connect(device),
             Event::ToPool { link, bytes } => self.reach_pool(link, &bytes),
@@ -267,6 +321,8 @@ impl Simulation {
             Event::EndToMiner { link } => self.end_at_miner(link),
             Event::Find { device, work_version } => self.find(device, work_version),
             Event::Reset { device } => self.reset(device),
+            Event::Vanish { device } => self.vanish(device),
+            Event::Storm => self.storm(),
             Event::Stall { device } => self.stall(device),
             Event::Tick => self.tick_if_due(),
             Event::Flush => self.flush(),

@@ -3,19 +3,25 @@
 //! The last line holds the hash of all outputs and the verdict. The exit code is 0 when nothing was found.
 #![forbid(unsafe_code)]
 
-use clap::Parser;
+mod hunt;
+mod mutant;
+
+use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use warppool_simulation::options::Options;
 use warppool_simulation::simulation::{Outcome, digest, run};
 
 /// Plays the whole pool in simulated time, each seed with conditions of its own, and checks that nothing goes wrong.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 110)]
+#[command(version, about, max_term_width = 110, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Task>,
     /// How many seeds to play.
     #[arg(long, default_value_t = 200)]
     seeds: u64,
@@ -25,6 +31,21 @@ struct Cli {
     /// Plays this seed alone, twice, and prints its conditions.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Ends with the first finding.
+    #[arg(long)]
+    until_found: bool,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Breaks the pool on purpose, one defect at a time, and plays seeds until one finds it.
+    Mutants {
+        /// Parts of the names of those to hunt; all without any.
+        names: Vec<String>,
+        /// Most seeds for one of them.
+        #[arg(long, default_value_t = 200)]
+        seeds: u64,
+    },
 }
 
 /// A seed's run, or the sentence with which it ended.
@@ -32,15 +53,29 @@ type Played = (u64, Result<Outcome, String>);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Task::Mutants { names, seeds }) = cli.command {
+        return hunt(&names, seeds);
+    }
     // A finding is a panic; it is told once, below, with its seed.
     std::panic::set_hook(Box::new(|_| {}));
     let played = match cli.seed {
         Some(seed) => play_twice(seed),
-        None => play_all(cli.from, cli.seeds),
+        None => play_all(cli.from, cli.seeds, cli.until_found),
     };
     let findings = played.iter().filter(|(_, result)| result.is_err()).count();
     let told = tell(&played, findings);
     if findings == 0 && told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn hunt(names: &[String], seeds: u64) -> ExitCode {
+    match hunt::hunt(names, seeds) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn play(seed: u64) -> Played {
@@ -64,17 +99,24 @@ fn play_twice(seed: u64) -> Vec<Played> {
     if same { vec![one] } else { vec![(seed, Err("two runs of this seed differ".to_owned()))] }
 }
 
-fn play_all(from: u64, seeds: u64) -> Vec<Played> {
+fn play_all(from: u64, seeds: u64, until_found: bool) -> Vec<Played> {
     let bar = ProgressBar::new(seeds);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} seeds, {eta} to go") {
         bar.set_style(style);
     }
-    let played = (from..from + seeds).into_par_iter().map(|seed| {
+    let is_over = AtomicBool::new(false);
+    // One by one in their order, so that the first finding is one of the first seeds.
+    let played = (from..from + seeds).par_bridge().filter_map(|seed| {
+        if is_over.load(Ordering::Relaxed) {
+            return None;
+        }
         let played = play(seed);
         bar.inc(1);
-        played
+        is_over.fetch_or(until_found && played.1.is_err(), Ordering::Relaxed);
+        Some(played)
     });
-    let played = played.collect();
+    let mut played: Vec<Played> = played.collect();
+    played.sort_by_key(|(seed, _)| *seed);
     bar.finish_and_clear();
     played
 }

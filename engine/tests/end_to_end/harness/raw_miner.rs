@@ -125,18 +125,18 @@ impl RawMiner {
         }
     }
 
-    /// Sends bytes again and again, whether the pool takes them or not, until it hangs up. Reads nothing.
-    pub(crate) fn flood_until_closed(&mut self, bytes: &[u8]) {
+    /// Writes without end and reads nothing, until the pool has taken nothing for a second.
+    pub(crate) fn flood_until_unheard(&mut self, bytes: &[u8]) {
         let stream = self.lines.get_mut();
-        stream.socket().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        stream.socket().set_write_timeout(Some(Duration::from_secs(1))).unwrap();
         let end = Instant::now() + DEADLINE;
         loop {
-            assert!(Instant::now() < end, "the pool does not hang up");
+            assert!(Instant::now() < end, "the pool listens to whoever does not listen");
             match stream.write(bytes) {
                 // Cut lines are as good as whole ones here.
                 Ok(_) => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(_) => return,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return,
+                Err(error) => panic!("the pool hung up: {error}"),
             }
         }
     }

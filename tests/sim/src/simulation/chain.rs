@@ -95,6 +95,7 @@ impl Simulation {
                 Answer::Refused(reason) => panic!("the node refuses a found block: {reason}"),
             };
             let hash = warppool_components::units::Hash256::from_internal(submission.hash);
+            self.ledger.concluded(submission.hash);
             news.push(NodeEvent::Block { hash, state });
             false
         });

@@ -1,6 +1,7 @@
 //! Miners and the network between them and the pool: connections, segments and their delays, shares that are found.
 
 use super::*;
+use warppool_components::limits::{SEND_BUFFER_BYTES_MAX, SOCKET_SEND_BYTES_MAX};
 
 impl Simulation {
     pub(super) fn connect(&mut self, device: usize) {
@@ -24,6 +25,9 @@ impl Simulation {
             last_line_at: now_ns,
             is_working: false,
             has_ended: false,
+            unread_bytes: 0,
+            extranonce1: String::new(),
+            tip: String::new(),
             lines: VecDeque::new(),
             sent: HashMap::new(),
         });
@@ -45,6 +49,13 @@ impl Simulation {
     }
 
     pub(super) fn send_to_miner(&mut self, link: usize, bytes: &[u8]) {
+        self.links[link].unread_bytes += bytes.len();
+        if self.links[link].unread_bytes > SOCKET_SEND_BYTES_MAX + SEND_BUFFER_BYTES_MAX {
+            // As the sockets do with a miner that does not read.
+            self.end_at_pool(link, CloseReason::SlowReader);
+            let at = self.links[link].to_miner_at.max(self.now_ns);
+            return self.at_ns(at, Event::EndToMiner { link });
+        }
         for piece in self.pieces(bytes) {
             let at = self.arrival(self.links[link].to_miner_at);
             self.links[link].to_miner_at = at;
@@ -57,7 +68,7 @@ impl Simulation {
         if self.is_calm || !self.random.chance(self.options.cuts) {
             return vec![bytes.to_vec()];
         }
-        let longest = *self.random.pick(&[1, 7, 100]).min(&bytes.len()).max(&(bytes.len() / 40 + 1));
+        let longest = *self.random.pick(&[1, 7, 100]).min(&bytes.len()).max(&(bytes.len() / 12 + 1));
         bytes.chunks(longest).map(<[u8]>::to_vec).collect()
     }
 
@@ -86,6 +97,17 @@ impl Simulation {
         one.has_ended = true;
         if !one.lines.is_empty() && reason == CloseReason::SocketError && one.lines.len() > LINES_PER_TICK {
             one.lines.truncate(LINES_PER_TICK);
+        }
+        if reason == CloseReason::Peer && one.lines.len() < LINES_PER_TICK {
+            let lines = pool.lines.get_mut(&key.slot).expect("an open connection has its lines");
+            let known = one.lines.len();
+            lines.finish(|line| one.lines.push_back(line.to_vec()));
+            if one.lines.len() > known {
+                self.ledger.unfinished_line();
+                if !self.talking.contains(&link) {
+                    self.talking.push(link);
+                }
+            }
         }
         pool.inbox.closed.push(Closed { connection: key, reason });
         self.ended.push(link);
@@ -117,7 +139,7 @@ impl Simulation {
             let Some(key) = self.links[link].key.take() else { continue };
             self.by_slot.remove(&key.slot);
             if let Some(pool) = &mut self.pool {
-                pool.free(key);
+                pool.free(key, self.now_ns);
             }
         }
     }
@@ -126,15 +148,17 @@ impl Simulation {
         if !self.links[link].is_at_miner {
             return;
         }
+        self.links[link].unread_bytes -= bytes.len();
         let device = self.links[link].device;
         for heard in self.devices[device].read(bytes) {
             match heard {
-                Heard::Work => self.appoint(device),
+                Heard::Work => {
+                    self.check_coinbase(device);
+                    self.appoint(device);
+                }
                 Heard::Verdict(id, verdict) => {
-                    let unanswered = &mut self.devices[device].unanswered;
-                    let place = unanswered.iter().position(|submit| submit.id == id);
-                    assert!(place.is_some(), "an answer to a submit that was answered before: {id} {verdict:?}");
-                    unanswered.remove(place.expect("just looked"));
+                    let oldest = self.devices[device].unanswered.pop_front().map(|submit| submit.id);
+                    assert_eq!(oldest, Some(id), "an answer {verdict:?} that is not for the oldest open submit");
                     let is_late = self.now_ns + nanos(PROGRESS) >= self.end_at;
                     self.accepted_lately[device] += u64::from(verdict.is_ok() && is_late);
                 }
@@ -166,19 +190,28 @@ impl Simulation {
         if self.devices[device].work_version != work_version || !self.devices[device].authorized {
             return;
         }
+        self.submit(device, link, "\n");
+        self.appoint(device);
+    }
+
+    fn submit(&mut self, device: usize, link: usize, end_of_line: &str) {
         let submit = self.devices[device].find();
-        let line = submit.share.line(submit.id, &submit.user) + "\n";
+        let line = submit.share.line(submit.id, &submit.user) + end_of_line;
         let extranonce1 = self.devices[device].knows.extranonce1.clone();
         self.links[link].sent.insert(submit.id, (submit.clone(), extranonce1));
         self.devices[device].unanswered.push_back(submit);
         self.send_to_pool(link, line.as_bytes());
-        self.appoint(device);
     }
 
     pub(super) fn reset(&mut self, device: usize) {
         self.soon(self.options.reset.filter(|_| !self.is_calm), Event::Reset { device });
         let Some(link) = self.device_links[device] else { return };
         if self.random.chance(0.5) {
+            let can_submit = self.devices[device].authorized && !self.devices[device].knows.jobs.is_empty();
+            if can_submit && self.random.chance(0.5) {
+                // The end of the stream takes the place of the newline.
+                self.submit(device, link, "");
+            }
             // What is on its way to the pool still arrives, then the end.
             let at = self.links[link].to_pool_at.max(self.now_ns);
             self.at_ns(at, Event::EndToPool { link, reason: CloseReason::Peer });
@@ -188,10 +221,30 @@ impl Simulation {
         self.end_at_miner(link);
     }
 
+    /// The miner loses its power or its route: it is gone, and the pool learns of it when its kernel gives up.
+    pub(super) fn vanish(&mut self, device: usize) {
+        self.soon(self.options.vanish.filter(|_| !self.is_calm), Event::Vanish { device });
+        let Some(link) = self.device_links[device] else { return };
+        let after = Duration::from_secs(self.random.between(20, 900));
+        self.at(after, Event::EndToPool { link, reason: CloseReason::SocketError });
+        self.end_at_miner(link);
+    }
+
+    /// A switch restarts: all connections end at one moment.
+    pub(super) fn storm(&mut self) {
+        self.soon(self.options.storm.filter(|_| !self.is_calm), Event::Storm);
+        for link in self.device_links.clone().into_iter().flatten() {
+            self.end_at_pool(link, CloseReason::SocketError);
+            self.end_at_miner(link);
+        }
+    }
+
     pub(super) fn stall(&mut self, device: usize) {
         self.soon(self.options.stall.filter(|_| !self.is_calm), Event::Stall { device });
         let Some(link) = self.device_links[device] else { return };
-        let until = self.now_ns + nanos(Duration::from_secs(self.random.between(1, 120)));
+        let longest = *self.random.pick(&[120, 120, 7200]);
+        let until = self.now_ns + nanos(Duration::from_secs(self.random.between(1, longest)));
+        let until = until.min(nanos(self.options.troubled));
         self.links[link].to_miner_at = self.links[link].to_miner_at.max(until);
     }
 }

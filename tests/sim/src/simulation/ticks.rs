@@ -1,5 +1,7 @@
 //! The pool: starts, ticks and what comes of them, commits, crashes.
 
+use super::bounds::check_sums;
+use super::said::FEE_OWNER;
 use super::*;
 
 impl Simulation {
@@ -14,6 +16,7 @@ impl Simulation {
         let started = PoolSide::start(self.settings(), seed, &self.disk, &self.wall, self.now());
         let (mut pool, restored) =
             started.unwrap_or_else(|error| panic!("the store does not open after a crash: {error}"));
+        check_sums(&pool, &restored, self.unix());
         self.disk.set_failing(if self.is_calm { 0.0 } else { self.options.disk_errors });
         self.ledger.restart(&restored);
         for row in restored.blocks.iter().filter(|row| row.state == BlockState::Pending) {
@@ -21,6 +24,7 @@ impl Simulation {
             pool.submissions.push(Submission { hash: *row.hash.as_internal(), bytes });
         }
         self.pool = Some(pool);
+        self.baseline = None;
         (self.pool_tip, self.ready_since) = (None, None);
         self.node.forget();
         if self.node.is_up {
@@ -36,8 +40,10 @@ impl Simulation {
         let mut settings = settings();
         // The classes' difficulties are those of real hardware.
         settings.device_classes = [].into();
+        settings.vardiff.target_seconds_per_share = self.options.seconds_per_share;
+        settings.snapshot_interval = self.options.snapshot_interval;
         settings.payout.fee =
-            (self.options.fee_basis_points > 0).then(|| cut(&address(250), self.options.fee_basis_points));
+            (self.options.fee_basis_points > 0).then(|| cut(&address(FEE_OWNER), self.options.fee_basis_points));
         settings
     }
 
@@ -61,6 +67,7 @@ impl Simulation {
 
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
+        self.check_spinning();
         self.set_wall();
         let now = self.now();
         let judged = self.read_lines();
@@ -70,7 +77,11 @@ impl Simulation {
             _ => None,
         });
         let tips = Tips { before: self.pool_tip, after: template.or(self.pool_tip) };
+        if tips.after != tips.before {
+            self.tip_since = self.now_ns;
+        }
         self.pool_tip = tips.after;
+        pool.ended_now = 0;
         pool.engine.tick(now, &mut pool.inbox, &mut pool.outbox);
         let expected = self.expectations(judged, tips);
         self.take_blocks();
@@ -95,8 +106,8 @@ impl Simulation {
         for (link, submit, extranonce1) in judged {
             let allowed = self.ledger.allowed(&submit, &extranonce1, tips, unix_seconds);
             let is_block = submit.share.reached >= node::DIFFICULTY * 1.0001;
-            if is_block && allowed == [Ok(())] {
-                self.ledger.expect_block(&submit.share.hash);
+            if is_block {
+                self.ledger.expect_block(&submit, unix_seconds);
             }
             if submit.intention == Intention::TooNew {
                 self.ledger.expect_refusal(&submit.share.hash);
@@ -110,6 +121,8 @@ impl Simulation {
         let Some(pool) = &mut self.pool else { return };
         for block in &pool.outbox.blocks {
             let hash = *block.hash.as_internal();
+            let row = pool.outbox.records.blocks.iter().find(|row| row.hash == block.hash);
+            assert!(row.is_some_and(|row| row.raw.is_some()), "a block is handed over that the journal does not get");
             self.ledger.found(&block.hash.to_string(), hash, self.now_ns);
             self.output.update(hash);
             pool.submissions.push(Submission { hash, bytes: block.serialise().into() });
@@ -160,8 +173,17 @@ impl Simulation {
         let text = std::str::from_utf8(bytes).expect("lines are text");
         for line in text.lines() {
             match read_answer(line) {
-                Some((id, verdict)) => drop(answers.insert((link, id), verdict)),
-                None => self.links[link].is_working |= line.contains(r#""method":"mining.notify""#),
+                Some((2, Ok(()))) => self.note_session(link, line),
+                Some((id, verdict)) => {
+                    let former = answers.insert((link, id), verdict);
+                    assert!(former.is_none(), "two answers to one request: {line}");
+                }
+                None if line.contains(r#""method":"mining.notify""#) => self.note_job(link, line),
+                None => {
+                    // Only a line that its miner did not finish may be no request.
+                    let is_said = self.links[link].has_ended || line.contains(r#""method":"#);
+                    assert!(is_said, "a miner's line was not understood: {line}");
+                }
             }
         }
     }
@@ -172,7 +194,7 @@ impl Simulation {
         match answers.remove(&(link, submit.id)) {
             Some(verdict) => self.ledger.verdict(&submit, &allowed, verdict, self.now_ns),
             None if self.links[link].has_ended => self.ledger.unanswered(&submit, &allowed, self.now_ns),
-            None => panic!("no answer to {submit:?} in its tick, allowed {allowed:?}"),
+            None => panic!("no answer to a submit in its tick, allowed {allowed:?}: {submit:?}"),
         }
     }
 
@@ -180,7 +202,7 @@ impl Simulation {
         let Some(link) = self.by_slot.remove(&close.connection.slot) else { return };
         self.links[link].key = None;
         if let Some(pool) = &mut self.pool {
-            pool.free(close.connection);
+            pool.free(close.connection, self.now_ns);
         }
         assert!(
             matches!(close.reason, CloseReason::NodeLost | CloseReason::AuthorizeDeadline | CloseReason::Shutdown),
@@ -197,7 +219,7 @@ impl Simulation {
         let Some(pool) = &mut self.pool else { return };
         let records = &pool.outbox.records;
         self.output.update(format!("{:?}", records.shares));
-        self.ledger.rows(&records.workers, &records.shares, now_ns);
+        self.ledger.rows(records, now_ns);
         let has_blocks = !pool.outbox.records.blocks.is_empty();
         pool.offer_records();
         // A block is journaled at once.
@@ -206,6 +228,12 @@ impl Simulation {
         if let Some(snapshot) = pool.outbox.snapshot.take() {
             self.ledger.check_snapshot(&snapshot);
             self.check_silence();
+            self.check_currency();
+            self.snapshots += 1;
+            if self.snapshots.is_multiple_of(SNAPSHOTS_PER_LOOK_INSIDE) {
+                self.check_bounds();
+                self.check_presence(&snapshot);
+            }
         }
         if has_blocks {
             self.flush();
@@ -221,7 +249,7 @@ impl Simulation {
     pub(super) fn check_silence(&self) {
         let Some(since) = self.ready_since else { return };
         let now_ns = self.now_ns;
-        for link in self.links.iter().filter(|link| link.key.is_some() && link.is_working) {
+        for link in self.by_slot.values().map(|link| &self.links[*link]).filter(|link| link.is_working) {
             let silence = now_ns - link.last_line_at.max(since);
             assert!(
                 silence <= nanos(SILENCE_MAX),
@@ -236,12 +264,18 @@ impl Simulation {
         self.flush_due = false;
         self.set_wall();
         let Some(pool) = &mut self.pool else { return };
-        if pool.commit() {
+        let is_committed = pool.commit();
+        if is_committed {
             self.ledger.committed();
+        }
+        self.flushes += 1;
+        if self.flushes.is_multiple_of(FLUSHES_PER_RETENTION) {
+            // A step that the disk refuses is made again later.
+            let _ = pool.store.prune();
         }
         if pool.is_dirty {
             self.flush_due = true;
-            self.at(FLUSH_INTERVAL, Event::Flush);
+            self.at(if is_committed { FLUSH_INTERVAL } else { RECOVER_AFTER }, Event::Flush);
         }
     }
 

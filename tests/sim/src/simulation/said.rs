@@ -1,0 +1,65 @@
+//! What connections are told, looked at as it leaves the pool or reaches the miner.
+
+use super::*;
+use warppool_components::limits::EXTRANONCE_BYTES;
+use warppool_tests::work::script;
+
+/// How long after a tip every miner that works must have work on it.
+const FANOUT_MAX: Duration = Duration::from_secs(1);
+
+/// Address that gets the fee.
+pub(super) const FEE_OWNER: u8 = 250;
+
+impl Simulation {
+    /// A subscription was answered: no other live connection has its `extranonce1`.
+    pub(super) fn note_session(&mut self, link: usize, line: &str) {
+        let value: serde_json::Value = serde_json::from_str(line).expect("read before");
+        let extranonce1 = value["result"][1].as_str().unwrap_or_default().to_owned();
+        let others = self.by_slot.values().filter(|other| **other != link);
+        let twin = others.map(|other| &self.links[*other]).find(|other| other.extranonce1 == extranonce1);
+        assert!(twin.is_none(), "two live connections have the extranonce1 {extranonce1}");
+        self.links[link].extranonce1 = extranonce1;
+    }
+
+    /// A job was sent.
+    pub(super) fn note_job(&mut self, link: usize, line: &str) {
+        let value: serde_json::Value = serde_json::from_str(line).expect("read before");
+        let one = &mut self.links[link];
+        one.is_working = true;
+        value["params"][1].as_str().expect("a job names its tip").clone_into(&mut one.tip);
+    }
+
+    /// Who works has work on the pool's tip, however many others there are.
+    pub(super) fn check_currency(&self) {
+        let Some(tip) = self.pool_tip else { return };
+        let is_fresh = self.now_ns - self.tip_since < nanos(FANOUT_MAX);
+        if self.ready_since.is_none() || is_fresh {
+            return;
+        }
+        let tip = in_a_job(tip);
+        for link in self.by_slot.values().map(|link| &self.links[*link]).filter(|link| link.is_working) {
+            assert_eq!(link.tip, tip, "miner {} was left without work on the pool's tip", link.device);
+        }
+    }
+
+    /// The latest job of a miner pays whom it must, all that the node allows.
+    pub(super) fn check_coinbase(&self, device: usize) {
+        let device = &self.devices[device];
+        let job = device.knows.job();
+        let value = self.node.value_of(job.previous_block(), job.branches());
+        let value = value.unwrap_or_else(|| panic!("job {} is of no template", job.id));
+        let fee = (u128::from(value) * u128::from(self.options.fee_basis_points) / 10_000) as u64;
+        let mut paid = job.coinbase_outputs(EXTRANONCE_BYTES);
+        paid.retain(|(_, value)| *value > 0);
+        let mut due = vec![(device.script.clone(), value - fee)];
+        if fee > 0 {
+            due.push((script(&address(FEE_OWNER)).to_bytes(), fee));
+        }
+        assert_eq!(paid, due, "the coinbase of job {} for {}", job.id, device.users[0]);
+    }
+}
+
+/// A hash as `mining.notify` writes it: the bytes of each 32-bit word turned.
+fn in_a_job(hash: [u8; 32]) -> String {
+    hash.chunks(4).flat_map(|word| word.iter().rev()).map(|byte| format!("{byte:02x}")).collect()
+}
