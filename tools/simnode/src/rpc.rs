@@ -181,6 +181,10 @@ impl RpcService {
         self.refuse_template_in_initial_download()?;
         if let Some(id) = request.get("longpollid").and_then(Value::as_str) {
             self.node.wait_for_longpoll(id, self.generation);
+            // What fails by now fails, although this call began before.
+            if let Some(Failure::RpcError { code, message }) = self.node.faults().failure_of("getblocktemplate") {
+                return Err(RpcError { code, message });
+            }
         }
         let mut chain = self.node.chain();
         check_rules(&request, chain.rules().network)?;
