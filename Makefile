@@ -2,8 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-consensus test-arm ui build run bench measure sim fuzz fuzz-short tidy clean
-.PHONY: help demo test test-consensus test-arm ui build run bench measure sim sim-mutants tidy clean
+.PHONY: help demo test test-consensus test-arm ui build run bench measure sim fuzz fuzz-short tidy clean sim-mutants
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WARPPOOL := $(TARGET_DIR)/release/warppool
