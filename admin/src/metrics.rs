@@ -11,6 +11,7 @@ use warppool_components::node::{NodeState, NodeStatus, RPC_LATENCY_BOUNDS_SECOND
 use warppool_components::reject::Reject;
 use warppool_components::snapshot::{HistogramSnapshot, RuntimeSnapshot, Snapshot, SocketsSnapshot, WorkerSnapshot};
 use warppool_components::units::UnixTime;
+use warppool_components::upstream::UpstreamSnapshot;
 use warppool_components::worker::{HASHRATE_WINDOW_NAMES, PresenceState};
 
 /// Type of the text.
@@ -26,6 +27,9 @@ pub(crate) fn pool_metrics(snapshot: &Snapshot, options: &AdminOptions) -> Strin
     write_job(&mut text, snapshot);
     write_sockets(&mut text, &snapshot.runtime.sockets);
     write_runtime(&mut text, snapshot, &snapshot.runtime);
+    if let Some(upstream) = &snapshot.runtime.upstream {
+        write_upstream(&mut text, upstream);
+    }
     text.0
 }
 
@@ -241,6 +245,29 @@ fn write_refusals(text: &mut Exposition, runtime: &RuntimeSnapshot) {
     let dropped = runtime.admin_messages_dropped as f64;
     let help = "Snapshots and events that the HTTP side did not take in time";
     text.counter("warppool_admin_messages_dropped_total", help, dropped);
+}
+
+/// Only of a translator.
+fn write_upstream(text: &mut Exposition, upstream: &UpstreamSnapshot) {
+    let up = f64::from(u8::from(!upstream.name.is_empty()));
+    text.gauge("warppool_upstream_up", "1 while the pool above gives work", up);
+    let sessions = upstream.sessions as f64;
+    text.counter("warppool_upstream_sessions_total", "Sessions with a pool above since the start", sessions);
+    let name = "warppool_upstream_shares_total";
+    text.family(name, "counter", "Shares that are worth something to the pool above, by what became of them");
+    for (state, count) in [
+        ("sent", upstream.sent),
+        ("accepted", upstream.accepted),
+        ("unanswered", upstream.unanswered),
+        ("not_sent", upstream.dropped),
+    ] {
+        text.sample(name, &[("state", state)], count as f64);
+    }
+    let name = "warppool_upstream_shares_rejected_total";
+    text.family(name, "counter", "Shares that the pool above refused, by the code of Stratum V1");
+    for (code, count) in &upstream.rejected {
+        text.sample(name, &[("code", &code.to_string())], *count as f64);
+    }
 }
 
 fn write_worker_hashrates(text: &mut Exposition, workers: &[WorkerSnapshot]) {

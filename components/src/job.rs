@@ -1,8 +1,10 @@
 //! A job: one template made ready for miners.
 
 use crate::inbox::SharedBytes;
+use crate::limits::{EXTRANONCE_BYTES, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES};
 use crate::template::Template;
 use crate::units::{Instant, Sats};
+use crate::upstream::GivenCoinbase;
 use bevy_ecs::component::Component;
 use std::sync::Arc;
 
@@ -34,6 +36,31 @@ pub struct Job {
     pub created_at: Instant,
     /// Whether miners are to drop what they have: a new tip.
     pub clean: bool,
+    /// The coinbase as another pool made it; `None` when it is our own.
+    pub given: Option<Arc<GivenCoinbase>>,
+}
+
+impl Job {
+    /// The bytes that differ from share to share, as the coinbase holds them: the channel's unique part and the miner's, which is
+    /// filled up with zeros at the left.
+    pub fn extranonce(
+        &self,
+        extranonce1: [u8; EXTRANONCE1_BYTES],
+        extranonce2: &[u8; EXTRANONCE2_BYTES],
+    ) -> [u8; EXTRANONCE_BYTES] {
+        if let Some(given) = &self.given {
+            return given.extranonce(extranonce1, extranonce2);
+        }
+        let mut bytes = [0; EXTRANONCE_BYTES];
+        bytes[..EXTRANONCE1_BYTES].copy_from_slice(&extranonce1);
+        bytes[EXTRANONCE1_BYTES..].copy_from_slice(extranonce2);
+        bytes
+    }
+
+    /// What stands before those bytes.
+    pub fn hashed_once(&self) -> &[u8] {
+        self.given.as_deref().map_or(&*self.coinbase_prefix, GivenCoinbase::hashed_once)
+    }
 }
 
 /// One output of a coinbase, for people.

@@ -27,4 +27,5 @@ pub mod snapshot;
 pub mod submitters;
 pub mod template;
 pub mod units;
+pub mod upstream;
 pub mod worker;

@@ -143,6 +143,38 @@ pub const EXTRANONCE2_BYTES: usize = 8;
 /// Bytes of `extranonce1` and `extranonce2` together, as the coinbase holds them.
 pub const EXTRANONCE_BYTES: usize = EXTRANONCE1_BYTES + EXTRANONCE2_BYTES;
 
+/// Bytes of the miner's own part of the coinbase where another pool makes the coinbase: pools give a proxy 8 bytes as a rule,
+/// of which each connection needs [`EXTRANONCE1_BYTES`].
+pub const UPSTREAM_EXTRANONCE2_BYTES: usize = 4;
+
+/// Shares that were sent to an upstream pool and await its answer; beyond it further ones are not sent, because an upstream
+/// that leaves so many unanswered takes none.
+pub const UPSTREAM_ANSWERS_PENDING_MAX: usize = 1024;
+
+/// Seconds after which an answer of the upstream is not waited for any more.
+pub const UPSTREAM_ANSWER_SECONDS_MAX: u64 = 30;
+
+/// Shares that wait for the upstream's thread, which does nothing else; as many as may await an answer.
+pub const UPSTREAM_SHARES_QUEUED_MAX: usize = UPSTREAM_ANSWERS_PENDING_MAX;
+
+/// Jobs of an upstream that wait for their tip. Pools send one or two ahead.
+pub const UPSTREAM_FUTURE_JOBS_MAX: usize = 16;
+
+/// Longest payload of a frame that is taken from an upstream: a job with a coinbase of two times 64 KiB.
+pub const UPSTREAM_FRAME_PAYLOAD_BYTES_MAX: u32 = 256 * 1024;
+
+/// Bytes to an upstream that it does not read; far more than all answers that may be pending ask for.
+pub const UPSTREAM_SEND_BYTES_MAX: usize = 256 * 1024;
+
+/// Seconds for each step of a connection to an upstream: name, connect, handshake, setup, channel.
+pub const UPSTREAM_STEP_SECONDS_MAX: u64 = 10;
+
+/// Seconds of an upstream's silence after which it is taken for lost. Pools send a job every minute or so.
+pub const UPSTREAM_SILENCE_SECONDS_MAX: u64 = 180;
+
+/// Seconds between two rounds of attempts at all upstreams, at most; the first is one second, each further one twice the last.
+pub const UPSTREAM_RETRY_SECONDS_MAX: u64 = 30;
+
 /// Bytes of the pool's tag in the coinbase.
 pub const POOL_TAG_BYTES_MAX: usize = 64;
 
@@ -348,6 +380,7 @@ pub const CONTROL_REQUESTS_QUEUED_MAX: usize = 16;
 pub const CONTROL_LINE_BYTES_MAX: usize = 4 * 1024;
 
 const _: () = assert!(EXTRANONCE1_BYTES >= 4 && EXTRANONCE1_BYTES <= 6, "stratum-v1 rule 10");
+const _: () = assert!(UPSTREAM_EXTRANONCE2_BYTES >= 4 && UPSTREAM_EXTRANONCE2_BYTES < EXTRANONCE2_BYTES);
 const _: () = assert!(EXTRANONCE2_BYTES >= 7 && EXTRANONCE2_BYTES <= 8, "stratum-v1 rule 10");
 // Height push, job number push, tag push with its length, extranonce push: must fit at the longest tag.
 const _: () = assert!(6 + 5 + 1 + POOL_TAG_BYTES_MAX + 1 + EXTRANONCE_BYTES <= COINBASE_SCRIPT_BYTES_MAX);

@@ -2,7 +2,8 @@
 
 use crate::block::BlockState;
 use crate::template::Template;
-use crate::units::{Hash256, UnixTime};
+use crate::units::{Hash256, Target, UnixTime};
+use crate::upstream::GivenWork;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,11 @@ use std::time::Duration;
 pub enum NodeEvent {
     /// Work to hand out. It starts a new tip when `previous_block` differs from the last one's.
     Template(Arc<Template>),
+    /// Work of another pool to hand out. It starts a new tip when `previous_block` differs from the last one's, or the session
+    /// is another.
+    Given(GivenWork),
+    /// What that pool wants of a share: no miner is given a harder difficulty.
+    UpstreamTarget(Target),
     /// What is known of the nodes; sent on every change.
     Status(NodeStatus),
     /// News of a found block.

@@ -7,6 +7,7 @@ use crate::inbox::SharedBytes;
 use crate::record::StoreBatch;
 use crate::snapshot::Snapshot;
 use crate::units::Instant;
+use crate::upstream::UpstreamShare;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -68,6 +69,8 @@ pub struct Outbox {
     pub closes: Vec<Close>,
     /// Found blocks: to be submitted at once, before anything is written to disk.
     pub blocks: Vec<Arc<BlockCandidate>>,
+    /// Shares for the pool that the work came from.
+    pub upstream: Vec<UpstreamShare>,
     /// What the store is to keep.
     pub records: StoreBatch,
     /// What people watch live.
@@ -95,6 +98,7 @@ impl Outbox {
         self.writes.clear();
         self.closes.clear();
         self.blocks.clear();
+        self.upstream.clear();
         self.records.shares.clear();
         self.records.shares_dropped = 0;
         self.records.workers.clear();

@@ -61,8 +61,20 @@ impl Network {
 pub struct Payee {
     /// The address in its usual text form.
     pub address: Arc<str>,
-    /// The scriptPubKey.
+    /// The scriptPubKey; empty where another pool makes the coinbase, and pays whom it likes.
     pub script: Arc<[u8]>,
+}
+
+impl Payee {
+    /// Whoever is paid by the pool that gives the work; `user` is the name that is known there.
+    pub fn upstream(user: &str) -> Self {
+        Self { address: user.into(), script: [].into() }
+    }
+
+    /// Whether another pool decides who is paid.
+    pub fn is_upstream(&self) -> bool {
+        self.script.is_empty()
+    }
 }
 
 /// A part of the reward that goes to somebody else than the miner.

@@ -32,7 +32,7 @@ pub struct ShareClaim {
     /// Its part of the coinbase, filled up with zeros at the left when it sent fewer digits.
     pub extranonce2: [u8; EXTRANONCE2_BYTES],
     /// How many hexadecimal digits it sent; other than twice [`EXTRANONCE2_BYTES`] is an error, but for small
-    /// devices, which do not pad.
+    /// devices, which do not pad. [`EXTRANONCE2_FIXED`] says that the miner has no part of its own.
     pub extranonce2_digits: u8,
     /// Header time.
     pub ntime: u32,
@@ -43,6 +43,9 @@ pub struct ShareClaim {
     /// `version` is a whole one, never the rolled bits alone (Stratum V2).
     pub is_whole_version: bool,
 }
+
+/// In the place of a number of digits: the pool has fixed the whole extranonce, the miner's part is zero.
+pub const EXTRANONCE2_FIXED: u8 = u8::MAX;
 
 /// What is to be hashed: written by `assemble`, turned into a header by `hash`.
 #[derive(Component, Clone, Copy, Debug)]

@@ -6,6 +6,7 @@ use crate::record::BlockRow;
 use crate::reject::RejectCounts;
 use crate::template::TemplateKind;
 use crate::units::{Hash256, Sats, UnixTime};
+use crate::upstream::UpstreamSnapshot;
 use crate::worker::{HASHRATE_WINDOWS_SECONDS, PresenceState, TipLatency, WorkerId};
 use std::sync::Arc;
 
@@ -234,4 +235,6 @@ pub struct RuntimeSnapshot {
     pub sockets: SocketsSnapshot,
     /// Name of the profile in force.
     pub profile: String,
+    /// What became of shares at the pool that the work comes from; `None` when it comes from a node.
+    pub upstream: Option<UpstreamSnapshot>,
 }

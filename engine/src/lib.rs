@@ -17,6 +17,8 @@ pub mod logging;
 pub mod run;
 pub mod runtime;
 pub mod schedule;
+pub mod translate;
+pub mod upstream;
 pub mod verify;
 pub mod world;
 
@@ -27,7 +29,7 @@ use warppool_components::outbox::Outbox;
 use warppool_components::record::Restored;
 use warppool_components::settings::Settings;
 use warppool_systems::hash::Hashing;
-use warppool_systems::resources::{Incoming, Moment, Outgoing};
+use warppool_systems::resources::{Incoming, Moment, Outgoing, Policy, WorkSource};
 
 /// The pool without its surroundings.
 ///
@@ -52,6 +54,12 @@ impl Engine {
     /// Hashes in this way from now on. What comes out does not depend on it.
     pub fn set_hashing(&mut self, hashing: Hashing) {
         self.world.insert_resource(hashing);
+    }
+
+    /// Work comes from another pool from now on. Before the first tick: what miners are told of their extranonce depends on it.
+    pub fn take_work_from_upstream(&mut self) {
+        let wanted = self.world.resource::<Policy>().0.vardiff.clone();
+        self.world.insert_resource(WorkSource::Upstream { wanted });
     }
 
     /// Takes everything out of `inbox` and fills `outbox`, whose former content is dropped.

@@ -7,11 +7,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use warppool_engine::cli::arguments::{Cli, Command, ConfigCommand, KeysCommand, TlsCommand};
 use warppool_engine::cli::{check_config, config_default, exit_code, self_signed, sv2_key};
-use warppool_engine::{control, demo, doctor, run, verify};
+use warppool_engine::{control, demo, doctor, run, translate, verify};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Translate(arguments) => translate::translate(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::CheckConfig(arguments) => {
             finish(check_config(&arguments.sources(), &mut io::stdout(), &mut io::stderr()))

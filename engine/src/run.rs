@@ -8,12 +8,12 @@ use crate::config::profile::Caps;
 use crate::config::{Config, Listen, Loaded, NodeEndpoint, Secrets, Sources, changes, load};
 use crate::control::Control;
 use crate::logging::{self, LogOptions};
-use crate::runtime::{Pool, PoolOptions, Reload, Signals, Stop};
+use crate::runtime::{Pool, PoolOptions, Reload, Signals, SourceOptions, Stop};
 use warppool_admin::AdminOptions;
 use warppool_io::node::{Endpoint, LevelHasher, NodeOptions, Secret};
 use warppool_io::store::StoreOptions;
 use warppool_net::sockets::ListenOptions;
-use warppool_net::transport::noise::AuthorityKey;
+use warppool_net::transport::noise::{AuthorityKey, AuthorityPublicKey};
 use warppool_systems::hash::Hashing;
 use warppool_systems::sha256d::{Backend, Calibration};
 
@@ -57,19 +57,14 @@ fn pin_to(cores: Vec<usize>) -> impl Fn(usize) {
 
 /// Before there is a log.
 #[expect(clippy::print_stderr, reason = "the operator reads it")]
-fn report(text: &str) {
+pub(crate) fn report(text: &str) {
     eprintln!("{text}");
 }
 
 fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Error>> {
     let config = &loaded.config;
     let caps = config.caps();
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(caps.rayon_threads)
-        .thread_name(|n| format!("hash-{n}"))
-        .start_handler(pin_to(config.tuning.rayon_cores.clone()))
-        .build_global()?;
-    let hashing = hashing(config.tuning.sha256d_backend);
+    let hashing = start_hashing(config, &caps)?;
     let (authority, origin) = authority::load_or_make(config, &loaded.secrets)?;
     if let Origin::Made(path) = &origin {
         tracing::info!("a key for Stratum V2 was made, {}: keep a copy of it in a safe place", path.display());
@@ -82,6 +77,25 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
     let mut current = config.clone();
     let signals = Signals::listen(move || stop.ask(), move || reload(&mut current, &sources, &reloading, &watch))?;
     let control = Control::listen(&crate::control::socket_path(&config.store_path()), pool.stop_handle());
+    tell_where(&pool, public_key, loaded);
+    let outcome = pool.run();
+    drop(signals);
+    drop(control);
+    Ok(outcome?)
+}
+
+/// Starts the threads for large batches and decides how shares are hashed.
+pub(crate) fn start_hashing(config: &Config, caps: &Caps) -> Result<Hashing, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(caps.rayon_threads)
+        .thread_name(|n| format!("hash-{n}"))
+        .start_handler(pin_to(config.tuning.rayon_cores.clone()))
+        .build_global()?;
+    Ok(hashing(config.tuning.sha256d_backend))
+}
+
+/// Says where miners connect and where the dashboard is.
+pub(crate) fn tell_where(pool: &Pool, public_key: AuthorityPublicKey, loaded: &Loaded) {
     for address in pool.miner_addresses() {
         tracing::info!("miners connect to stratum+tcp://{address}");
     }
@@ -105,10 +119,6 @@ fn serve(loaded: &Loaded, sources: Sources) -> Result<(), Box<dyn std::error::Er
     for address in pool.dashboard_addresses() {
         tracing::info!("the dashboard is at http://{address}/");
     }
-    let outcome = pool.run();
-    drop(signals);
-    drop(control);
-    Ok(outcome?)
 }
 
 /// The operator's choice, or what is the fastest. Measured now rather than when the first share waits for it.
@@ -168,7 +178,7 @@ fn list(keys: &[&str]) -> String {
 }
 
 /// The parts of a configured pool.
-fn options(loaded: &Loaded, caps: &Caps, hashing: Hashing) -> PoolOptions {
+pub(crate) fn options(loaded: &Loaded, caps: &Caps, hashing: Hashing) -> PoolOptions {
     let Loaded { config, secrets, certificate, .. } = loaded;
     PoolOptions {
         settings: config.settings_with(caps),
@@ -189,14 +199,14 @@ fn options(loaded: &Loaded, caps: &Caps, hashing: Hashing) -> PoolOptions {
         },
         certificate: certificate.clone(),
         authority: None,
-        node: NodeOptions {
+        source: SourceOptions::Node(NodeOptions {
             network: config.node.network,
             nodes: config.node.endpoints().map(|node| endpoint(node, secrets)).collect(),
             template_refresh: config.node.template_refresh,
             poll_interval: config.node.poll_interval,
             empty_job_on_new_tip: config.node.empty_job_on_new_tip,
             level_hasher: LevelHasher::new(move |nodes| hashing.hasher.hash_level(nodes)),
-        },
+        }),
         store: StoreOptions {
             path: config.store_path(),
             flush_interval: config.store.flush_interval,

@@ -8,6 +8,7 @@ mod history;
 mod measure;
 mod pending;
 mod refused;
+mod source;
 mod stop;
 
 use crate::Engine;
@@ -17,6 +18,7 @@ use history::StoreHistory;
 use measure::Measures;
 use pending::PendingRecords;
 use refused::Refused;
+use source::Source;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,12 +33,13 @@ use warppool_components::settings::Settings;
 use warppool_components::snapshot::Snapshot;
 use warppool_components::units::{Instant, UnixTime};
 use warppool_io::failpoint;
-use warppool_io::node::{self, NodeHandle, NodeOptions};
+use warppool_io::node;
 use warppool_io::store::{self, Store, StoreOptions};
 use warppool_net::sockets::{Dashboard, ListenOptions, Sockets};
 use warppool_net::transport::noise::{AuthorityKey, AuthorityPublicKey};
 use warppool_systems::hash::Hashing;
 
+pub use source::SourceOptions;
 pub use stop::{Reload, Signals, Stop};
 
 /// Longest time the loop waits for sockets, so that a stop is noticed even if its wake-up is lost.
@@ -56,8 +59,8 @@ pub struct PoolOptions {
     pub certificate: Option<Certificate>,
     /// In whose name miners of Stratum V2 are answered; without one they are not served.
     pub authority: Option<AuthorityKey>,
-    /// The nodes.
-    pub node: NodeOptions,
+    /// Where work comes from.
+    pub source: SourceOptions,
     /// The store.
     pub store: StoreOptions,
     /// HTTP.
@@ -91,7 +94,7 @@ pub enum PoolError {
 pub struct Pool {
     engine: Engine,
     sockets: Sockets,
-    node: NodeHandle,
+    source: Source,
     node_events: Receiver<NodeEvent>,
     store: Store,
     pending: PendingRecords,
@@ -130,7 +133,7 @@ impl Pool {
         sockets.set_dashboard(Dashboard { public_url, port });
         let (sender, node_events) = channel::bounded(NODE_EVENTS_QUEUED_MAX);
         let waker = sockets.waker();
-        let node = node::start(options.node, move |event| {
+        let source = Source::start(options.source, move |event| {
             // A full queue means that the engine has not turned for minutes; templates and states come again.
             if sender.try_send(event).is_err() {
                 tracing::error!("the engine does not take the node's news");
@@ -139,16 +142,19 @@ impl Pool {
                 tracing::error!("cannot wake the engine: {error}");
             }
         })?;
-        take_up_blocks(&node, &mut restored);
+        take_up_blocks(&source, &mut restored);
         let mut engine = Engine::new(options.settings, clock.seed(), restored, clock.now());
         engine.set_hashing(options.hashing);
+        if source.is_upstream() {
+            engine.take_work_from_upstream();
+        }
         let pending = PendingRecords::new(store.writer());
         let stop = Stop::new(sockets.waker());
         let measures = Measures::default();
         Ok(Self {
             engine,
             sockets,
-            node,
+            source,
             node_events,
             store,
             pending,
@@ -277,7 +283,7 @@ impl Pool {
             let _ = sender.try_send(*shown);
         }
         if tells_tip {
-            let heard_at = self.node.tip_heard_at().map_or(received_at.instant, |at| self.clock.instant(at));
+            let heard_at = self.source.tip_heard_at().map_or(received_at.instant, |at| self.clock.instant(at));
             self.measures.tip_begins(heard_at, ticked_at.instant);
         }
         if outbox.fanout_done {
@@ -292,11 +298,12 @@ impl Pool {
         self.publish(outbox);
     }
 
-    /// Hands found blocks to the nodes, and only then to the store; neither waits for what miners are to be told.
+    /// Hands found blocks to the nodes, or shares to the pool that gave the work, and only then to the store; neither waits for what miners are to be told.
     fn submit(&mut self, outbox: &mut Outbox, ticked_at: Now) {
+        self.source.forward(outbox.upstream.drain(..));
         if !outbox.blocks.is_empty() {
             failpoint::reached("block.found");
-            outbox.blocks.drain(..).for_each(|block| self.node.submit(block));
+            outbox.blocks.drain(..).for_each(|block| self.source.submit(block));
             failpoint::reached("block.handed-to-all");
         }
         if !outbox.records.blocks.is_empty() {
@@ -320,6 +327,7 @@ impl Pool {
         snapshot.runtime.listeners = self.listeners();
         snapshot.runtime.sockets = measure::sockets(&self.sockets, self.certificate.as_ref());
         snapshot.runtime.profile.clone_from(&self.profile);
+        snapshot.runtime.upstream = self.source.figures();
         let snapshot = Arc::from(snapshot);
         if let Some(watcher) = &self.watcher {
             // A watcher that is busy or gone misses this one.
@@ -344,13 +352,13 @@ impl Pool {
 
     /// The last tick closed every connection. What is left to write is written, after the ports are free again.
     fn end(self, inbox: &mut Inbox) -> Result<(), PoolError> {
-        let Self { mut sockets, node, store, mut pending, admin, .. } = self;
+        let Self { mut sockets, source, store, mut pending, admin, .. } = self;
         inbox.clear();
         // One more look lets the kernel take the last answers.
         sockets.receive(Some(Duration::ZERO), inbox)?;
         drop(sockets);
         admin.stop();
-        node.stop();
+        source.stop();
         pending.flush(FAREWELL);
         drop(pending);
         store.close()?;
@@ -360,17 +368,17 @@ impl Pool {
 }
 
 /// Blocks of the store whose fate is open: journaled ones are submitted again, all are followed.
-fn take_up_blocks(node: &NodeHandle, restored: &mut Restored) {
+fn take_up_blocks(source: &Source, restored: &mut Restored) {
     failpoint::reached("restart.journal-read");
     for BlockRow { hash, height, state, raw, .. } in &mut restored.blocks {
         let raw = raw.take();
         match raw {
             Some(raw) if *state == BlockState::Pending => {
                 tracing::info!("block {hash} at height {height} has no final answer yet: submitting again");
-                node.resubmit(*hash, raw);
+                source.resubmit(*hash, raw);
             }
             _ if matches!(state, BlockState::Rejected(_)) => {}
-            _ => node.follow(*hash),
+            _ => source.follow(*hash),
         }
     }
 }

@@ -5,7 +5,7 @@ use bevy_ecs::schedule::{
 };
 use warppool_systems::{
     account, announce, assemble, block, conduct, hash, ingest, jobs, judge, parse, persist, publish, reap, reply,
-    session, vardiff,
+    session, upstream, vardiff,
 };
 
 /// Label of the one schedule.
@@ -34,6 +34,7 @@ pub fn build() -> Schedule {
             judge::judge,
             conduct::conduct,
             block::block,
+            upstream::forward,
             account::account,
             (vardiff::vardiff, vardiff::ease).chain(),
             (reply::answer, reply::send, reply::send_ahead).chain(),

@@ -18,7 +18,8 @@ use warppool_systems::identity;
 use warppool_systems::payees::Payees;
 use warppool_systems::resources::{
     Authorizes, BlockIndex, BlockNews, Closing, ConnectionIndex, Deadlines, Incoming, JobBoard, LiveShares, Messages,
-    Moment, NodeView, Outgoing, Owed, Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkerIndex,
+    Moment, NodeView, Outgoing, Owed, Policy, PoolTotals, Replies, Requests, ShareRows, Stopping, Unsaved, WorkSource,
+    WorkerIndex,
 };
 use warppool_systems::windows;
 
@@ -41,6 +42,7 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
     world.init_resource::<Closing>();
     world.init_resource::<Messages>();
     world.init_resource::<JobBoard>();
+    world.init_resource::<WorkSource>();
     world.init_resource::<NodeView>();
     world.init_resource::<BlockIndex>();
     world.init_resource::<BlockNews>();

@@ -71,6 +71,7 @@ pub fn reserve(world: &mut World, now: Now) {
         coinbase_prefix: prefix.into(),
         created_at: now.instant,
         clean: false,
+        given: None,
     };
     let entity = world.spawn((job, JobPayouts::default(), ShareSet::default(), start)).id();
     let waiting: Vec<Entity> = world.query_filtered::<Entity, With<ChannelV2>>().iter(world).collect();
@@ -87,8 +88,10 @@ pub fn is_due(world: &World) -> bool {
     }
     let view = world.resource::<NodeView>();
     let latest = world.resource::<JobBoard>().latest().and_then(|entity| world.get::<Job>(entity));
-    // Full work on this tip comes first.
-    let latest = latest.filter(|job| job.template.kind == TemplateKind::Full && !view.is_stale && !view.released);
+    // Full work on this tip comes first. What another pool will give for the next height nobody knows.
+    let latest = latest.filter(|job| {
+        job.given.is_none() && job.template.kind == TemplateKind::Full && !view.is_stale && !view.released
+    });
     let network = world.resource::<Policy>().0.network;
     latest.is_some_and(|job| {
         !network.has_minimum_difficulty_rule() && !(job.template.height + 1).is_multiple_of(RETARGET_INTERVAL)

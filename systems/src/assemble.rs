@@ -3,13 +3,13 @@
 //! A share that will be refused is still hashed when its header is known: it may be a block all the same.
 
 use crate::parse::may_not_submit;
-use crate::resources::{JobBoard, LiveShares, Moment};
+use crate::resources::{JobBoard, LiveShares, Moment, WorkSource};
 use bevy_ecs::system::{Query, Res};
 use warppool_components::channel::{Channel, DifficultyEpochs};
 use warppool_components::job::{Job, JobPayouts};
-use warppool_components::limits::{EXTRANONCE_BYTES, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES, NTIME_AHEAD_SECONDS_MAX};
+use warppool_components::limits::NTIME_AHEAD_SECONDS_MAX;
 use warppool_components::reject::Reject;
-use warppool_components::share::{ShareClaim, ShareOrigin, ShareVerdict, ShareWork};
+use warppool_components::share::{EXTRANONCE2_FIXED, ShareClaim, ShareOrigin, ShareVerdict, ShareWork};
 use warppool_components::units::Difficulty;
 
 type Columns = (&'static ShareOrigin, &'static ShareClaim, &'static mut ShareWork, &'static mut ShareVerdict);
@@ -19,6 +19,7 @@ pub fn assemble(
     moment: Res<Moment>,
     live: Res<LiveShares>,
     board: Res<JobBoard>,
+    source: Res<WorkSource>,
     channels: Query<(&'static Channel, &'static DifficultyEpochs)>,
     jobs: Query<(&'static Job, &'static JobPayouts)>,
     mut rows: Query<Columns>,
@@ -26,7 +27,8 @@ pub fn assemble(
     if live.0 == 0 {
         return;
     }
-    let bench = Bench { now_seconds: moment.0.unix.header_seconds(), board: &board, channels, jobs };
+    let (now_seconds, extranonce2_digits) = (moment.0.unix.header_seconds(), 2 * source.extranonce2_bytes() as u8);
+    let bench = Bench { now_seconds, extranonce2_digits, board: &board, channels, jobs };
     let mut columns = rows.contiguous_iter_mut().expect("share components are stored in tables");
     let (origins, claims, mut works, mut verdicts) = columns.next().expect("the share rows are spawned at start");
     let (works, verdicts) = (works.bypass_change_detection(), verdicts.bypass_change_detection());
@@ -41,6 +43,8 @@ pub fn assemble(
 /// What shares are looked up in.
 struct Bench<'a, 'w, 's> {
     now_seconds: u32,
+    /// Of a miner's own part.
+    extranonce2_digits: u8,
     board: &'a JobBoard,
     channels: Query<'w, 's, (&'static Channel, &'static DifficultyEpochs)>,
     jobs: Query<'w, 's, (&'static Job, &'static JobPayouts)>,
@@ -72,7 +76,8 @@ impl Bench<'_, '_, '_> {
         let (version, version_fits) = rolled_version(job.template.version, claim, channel.version_mask);
         work.job = entity;
         work.payout = payout;
-        work.extranonce = extranonce(channel, claim)?;
+        check_extranonce2(channel, claim, self.extranonce2_digits)?;
+        work.extranonce = job.extranonce(channel.extranonce1, &claim.extranonce2);
         work.version = version;
         work.hashable = true;
         let Some(epoch) = epoch else {
@@ -100,15 +105,11 @@ impl Bench<'_, '_, '_> {
     }
 }
 
-/// Both parts side by side, as they stand in the coinbase.
-fn extranonce(channel: &Channel, claim: &ShareClaim) -> Result<[u8; EXTRANONCE_BYTES], Reject> {
-    if usize::from(claim.extranonce2_digits) != 2 * EXTRANONCE2_BYTES && !channel.pads_extranonce2 {
-        return Err(Reject::Extranonce2Size);
-    }
-    let mut bytes = [0; EXTRANONCE_BYTES];
-    bytes[..EXTRANONCE1_BYTES].copy_from_slice(&channel.extranonce1);
-    bytes[EXTRANONCE1_BYTES..].copy_from_slice(&claim.extranonce2);
-    Ok(bytes)
+/// Whether the miner's part has its size; some devices do not pad it.
+fn check_extranonce2(channel: &Channel, claim: &ShareClaim, digits: u8) -> Result<(), Reject> {
+    let sent = claim.extranonce2_digits;
+    let fits = sent == digits || sent == EXTRANONCE2_FIXED || sent < digits && channel.pads_extranonce2;
+    if fits { Ok(()) } else { Err(Reject::Extranonce2Size) }
 }
 
 /// The version of the header, and whether only allowed bits differ from the job's. Miners send the rolled bits

@@ -54,7 +54,8 @@ fn found(world: &mut World, share: Entity) {
 fn candidate(world: &World, share: Entity) -> Option<BlockCandidate> {
     let (work, hash) = (world.get::<ShareWork>(share)?, world.get::<ShareHash>(share)?);
     let verdict = world.get::<ShareVerdict>(share)?;
-    let job = world.get::<Job>(work.job)?;
+    // Who gave the coinbase has the block, too.
+    let job = world.get::<Job>(work.job).filter(|job| job.given.is_none())?;
     let payout = world.get::<JobPayouts>(work.job)?.by_payee.get(work.payout as usize)?.as_ref()?;
     let paid = payout.outputs.first()?;
     let identity = work.worker.and_then(|worker| world.get::<WorkerIdentity>(worker));

@@ -56,6 +56,12 @@ pub fn script_for_people(height: u32, number: u32, tag: &str) -> Vec<u8> {
     script
 }
 
+/// The start of the scriptSig of a coinbase that somebody else made, for people: what of it stands before our bytes.
+pub fn script_of_prefix(prefix: &[u8]) -> Vec<u8> {
+    // Version, count of inputs, outpoint, length of the script.
+    prefix.get(4 + 1 + 36 + 1..).unwrap_or_default().to_vec()
+}
+
 /// The bytes behind the extranonce, without witness.
 pub fn suffix(template: &Template, outputs: &[CoinbaseOutput]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64 + 48 * outputs.len());

@@ -170,6 +170,7 @@ mod tests {
             coinbase_prefix: prefix.into(),
             created_at: Instant(0),
             clean: false,
+            given: None,
         };
         world.spawn((job, JobPayouts { by_payee: vec![Some(payout)] }, start)).id()
     }

@@ -73,6 +73,8 @@ pub fn identify(username: &str, network: Network, settings: &PayoutSettings) -> 
     let address = settings.aliases.get(written).map_or(written, String::as_str);
     let payee = match (payee(address, network), &settings.fallback) {
         (Ok(own), _) if settings.pay_username_address => own,
+        // Another pool pays: who mines here is a name and nothing else.
+        (_, Some(fallback)) if fallback.is_upstream() => fallback.clone(),
         // The operator has the whole reward, whoever finds it.
         (Ok(_), Some(fallback)) => fallback.clone(),
         (Ok(own), None) => own,

@@ -9,6 +9,7 @@ use crate::resources::{
     BlockNews, ConnectionIndex, Incoming, JobBoard, Messages, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies,
     Stopping, Unsaved, WorkerIndex,
 };
+use crate::upstream;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
@@ -110,8 +111,11 @@ fn hear_from_node(world: &mut World, event: NodeEvent) {
             world.resource_mut::<NodeView>().tip = template.previous_block;
             let mut board = world.resource_mut::<JobBoard>();
             board.template = Some(template);
+            board.given = None;
             board.template_unused = true;
         }
+        NodeEvent::Given(work) => upstream::take(world, work),
+        NodeEvent::UpstreamTarget(target) => upstream::bound(world, target),
         NodeEvent::Status(status) => hear_status(world, status),
         NodeEvent::Block { hash, state } => world.resource_mut::<BlockNews>().0.push((hash, state)),
     }

@@ -56,6 +56,10 @@ fn due(world: &World, now: Now) -> Option<(Arc<Template>, bool)> {
     let board = world.resource::<JobBoard>();
     let template = board.template.as_ref()?;
     let new_tip = board.tip_hash != Some(template.previous_block);
+    if board.given.is_some() {
+        // Another job of the same coinbase would be the same work.
+        return board.template_unused.then(|| (Arc::clone(template), new_tip));
+    }
     let completes = board.template_unused
         && template.kind == TemplateKind::Full
         && board.snapshot.as_ref().is_some_and(|job| job.kind == TemplateKind::SubsidyOnly);
@@ -84,7 +88,8 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
     let prepared = if clean { ahead::take(world, template) } else { None };
     let known = prepared.and_then(|entity| world.get::<Job>(entity));
     let number = known.map_or(id.0, |job| job.number);
-    let coinbase_prefix = known.map(|job| Arc::clone(&job.coinbase_prefix));
+    let given = world.resource::<JobBoard>().given.clone();
+    let coinbase_prefix = known.map(|job| &job.coinbase_prefix).or(given.as_ref().map(|given| &given.prefix)).cloned();
     let job = Job {
         id,
         tip,
@@ -94,13 +99,14 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
         coinbase_prefix: coinbase_prefix.unwrap_or_else(|| coinbase::prefix(template, number, &tag).into()),
         created_at: now.instant,
         clean,
+        given,
     };
     let snapshot = Arc::new(picture(world, &job, now, tag));
     let entity = match prepared {
         // Its coinbases stay as they were sent.
         Some(entity) => world.entity_mut(entity).insert(job).id(),
         None => {
-            let start = CoinbaseStart::new(&job.coinbase_prefix);
+            let start = CoinbaseStart::new(job.hashed_once());
             world.spawn((job, JobPayouts::default(), ShareSet::default(), start)).id()
         }
     };
@@ -139,7 +145,11 @@ fn picture(world: &World, job: &Job, now: Now, tag: String) -> JobSnapshot {
     let (template, settings) = (&job.template, &world.resource::<Policy>().0);
     let payees = world.resource::<Payees>();
     let payee = payees.in_use().next().map(|index| payees.payee(index)).or(settings.payout.fallback.as_ref());
-    let script = coinbase::script_for_people(template.height, job.number, &tag);
+    let payee = payee.filter(|payee| !payee.is_upstream());
+    let script = match &job.given {
+        None => coinbase::script_for_people(template.height, job.number, &tag),
+        Some(given) => coinbase::script_of_prefix(&given.prefix),
+    };
     JobSnapshot {
         id: format!("{:x}", job.id.0),
         height: template.height,
@@ -188,6 +198,10 @@ pub fn payout<'a>(
         payouts.by_payee.resize_with(place + 1, || None);
     }
     payouts.by_payee[place].get_or_insert_with(|| {
+        if let Some(given) = &job.given {
+            let coinbase_suffix = Arc::clone(&given.suffix);
+            return Payout { coinbase_suffix, outputs: [].into(), notify: None, notify_clean: None };
+        }
         let outputs = outputs(&job.template, payee, settings);
         let coinbase_suffix = coinbase::suffix(&job.template, &outputs).into();
         Payout { coinbase_suffix, outputs, notify: None, notify_clean: None }

@@ -24,6 +24,7 @@ pub mod publish;
 pub mod reap;
 pub mod reply;
 pub mod session;
+pub mod upstream;
 pub mod vardiff;
 
 pub mod ahead;

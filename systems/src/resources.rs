@@ -9,15 +9,16 @@ use warppool_components::block::BlockState;
 use warppool_components::connection::ConnectionKey;
 use warppool_components::inbox::{Inbox, MinerMessage, Now};
 use warppool_components::job::{JobId, TipNumber};
-use warppool_components::limits::BLOCKS_KNOWN_MAX;
+use warppool_components::limits::{BLOCKS_KNOWN_MAX, EXTRANONCE2_BYTES, UPSTREAM_EXTRANONCE2_BYTES};
 use warppool_components::node::NodeStatus;
 use warppool_components::outbox::{Notice, NoticeLevel, Outbox};
 use warppool_components::record::ShareRow;
 use warppool_components::reject::RejectCounts;
-use warppool_components::settings::Settings;
+use warppool_components::settings::{Settings, VardiffSettings};
 use warppool_components::snapshot::{JobSnapshot, TIP_LATENCY_BOUNDS_SECONDS};
 use warppool_components::template::Template;
 use warppool_components::units::{Hash256, Instant, UnixTime};
+use warppool_components::upstream::GivenCoinbase;
 use warppool_components::worker::Hashrate;
 use warppool_net::admission::Buckets;
 use warppool_net::wire::v1::Request;
@@ -44,6 +45,29 @@ impl Outgoing {
 /// What the operator decided.
 #[derive(Resource, Clone, Debug)]
 pub struct Policy(pub Settings);
+
+/// Who makes the coinbases, which decides how much of them is a miner's own.
+#[derive(Resource, Clone, PartialEq, Debug, Default)]
+pub enum WorkSource {
+    /// We do, of a node's templates.
+    #[default]
+    Node,
+    /// Another pool does.
+    Upstream {
+        /// Difficulty as the operator wants it; what holds is never harder than what the other pool wants.
+        wanted: VardiffSettings,
+    },
+}
+
+impl WorkSource {
+    /// Bytes of the miner's own part of the coinbase.
+    pub const fn extranonce2_bytes(&self) -> usize {
+        match self {
+            Self::Node => EXTRANONCE2_BYTES,
+            Self::Upstream { .. } => UPSTREAM_EXTRANONCE2_BYTES,
+        }
+    }
+}
 
 /// The share rows' entities, by row.
 #[derive(Resource, Clone, Debug, Default)]
@@ -209,6 +233,8 @@ pub struct JobBoard {
     pub tip_at: Instant,
     /// The latest template; a job of it may not have been made yet.
     pub template: Option<Arc<Template>>,
+    /// The coinbase that came with it, when another pool gives the work.
+    pub given: Option<Arc<GivenCoinbase>>,
     /// The template came after the latest job.
     pub template_unused: bool,
     /// When the next job on the same tip is due.

@@ -9,13 +9,13 @@ mod start;
 mod v2;
 
 use crate::extranonces::Extranonces;
-use crate::resources::{Asked, Owed, PendingRequest, Policy, Replies, Requests};
+use crate::resources::{Asked, Owed, PendingRequest, Policy, Replies, Requests, WorkSource};
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use std::sync::Arc;
 use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
 use warppool_components::connection::{Connection, Session};
-use warppool_components::limits::{EXTRANONCE2_BYTES, USER_AGENT_BYTES_MAX};
+use warppool_components::limits::USER_AGENT_BYTES_MAX;
 use warppool_components::units::Difficulty;
 use warppool_net::wire::v1::emit::{self, ConfigureAnswer};
 use warppool_net::wire::v1::{Configure, Request, session_id};
@@ -107,8 +107,9 @@ fn subscribe(world: &mut World, at: Place, agent: &str, session: Option<&str>, i
         session.user_agent = agent[..agent.floor_char_boundary(USER_AGENT_BYTES_MAX)].into();
     }
     let session_id = session.session_id;
+    let extranonce2_bytes = world.resource::<WorkSource>().extranonce2_bytes();
     let Some(channel) = world.get::<Channel>(at.channel) else { return };
-    emit::subscribe_reply(out, id, session_id, &channel.extranonce1, EXTRANONCE2_BYTES);
+    emit::subscribe_reply(out, id, session_id, &channel.extranonce1, extranonce2_bytes);
     if is_news {
         start::classify(world, at);
     }

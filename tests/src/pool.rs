@@ -19,10 +19,11 @@ use warppool_components::inbox::{Closed, Command, Inbox, Now, Opened};
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_components::outbox::{Body, Outbox};
 use warppool_components::record::{PoolTotalsRow, Restored, ShareRow, WorkerRow};
-use warppool_components::settings::{Network, PayoutSettings, RateLimits, Settings, VardiffSettings};
+use warppool_components::settings::{Network, Payee, PayoutSettings, RateLimits, Settings, VardiffSettings};
 use warppool_components::snapshot::Snapshot;
 use warppool_components::template::Template;
 use warppool_components::units::{Difficulty, Instant, UnixTime};
+use warppool_components::upstream::UpstreamShare;
 use warppool_engine::Engine;
 use warppool_reference::Client;
 use warppool_systems::sha256d::Backend;
@@ -50,6 +51,8 @@ pub struct Pool {
     requests: u64,
     /// Found blocks, in order.
     pub blocks: Vec<Arc<BlockCandidate>>,
+    /// Shares for the pool above, in order.
+    pub upstream: Vec<UpstreamShare>,
     /// Share rows for the store, in order.
     pub shares: Vec<ShareRow>,
     /// Worker rows for the store, in order; later ones replace earlier ones.
@@ -160,6 +163,7 @@ impl Pool {
             templates: 0,
             requests: 0,
             blocks: Vec::new(),
+            upstream: Vec::new(),
             shares: Vec::new(),
             workers: Vec::new(),
             totals: None,
@@ -171,6 +175,14 @@ impl Pool {
         };
         pool.engine.set_hashing(hashing::of_the_environment());
         pool.health(NodeHealth::Ready);
+        pool
+    }
+
+    /// One whose work comes from another pool, which knows `user`; who mines here is a name and nothing else.
+    pub fn translating(settings: Settings, user: &str) -> Self {
+        let payout = PayoutSettings { fallback: Some(Payee::upstream(user)), ..PayoutSettings::default() };
+        let mut pool = Self::new(Settings { payout, ..settings }, 7);
+        pool.engine.take_work_from_upstream();
         pool
     }
 
@@ -309,6 +321,7 @@ impl Pool {
             trace.push(format!("{:?}", self.outbox));
         }
         self.blocks.extend(self.outbox.blocks.iter().cloned());
+        self.upstream.extend(self.outbox.upstream.iter().copied());
         self.shares.extend(self.outbox.records.shares.iter().copied());
         self.workers.extend(self.outbox.records.workers.iter().cloned());
         self.totals = self.outbox.records.totals.as_deref().copied().or(self.totals);

@@ -2,7 +2,8 @@
 
 pub use super::pay_address::{NetworkName, PayAddress};
 use crate::client::Endpoint;
-use crate::config::{Secret, Sources};
+use crate::config::{Listen, Secret, Sources};
+use crate::upstream::UpstreamAddress;
 use clap::{Args, Parser, Subcommand};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the pool against your Bitcoin node.
     Run(Run),
+    /// Serve miners of Stratum V1 and V2 with the work of another pool of Stratum V2.
+    Translate(Translate),
     /// Show it without a node: simulated regtest node, simulated miners, real Stratum.
     Demo(Demo),
     /// Play every known miner against any pool, and tell what it gets wrong.
@@ -134,6 +137,45 @@ impl Run {
     /// The sources of the configuration.
     pub fn sources(&self) -> Sources {
         Sources::of_process(Some(self.config.clone()), self.secrets.clone(), self.set.clone())
+    }
+}
+
+/// Arguments of `warppool translate`.
+#[derive(Args, Clone, Debug)]
+pub struct Translate {
+    /// The pool above, as it shows its own address; may be repeated: the others stand in when the first is not there.
+    #[arg(long, value_name = "stratum2+tcp://HOST:PORT/KEY", required = true)]
+    pub upstream: Vec<UpstreamAddress>,
+    /// Who is paid and credited there, such as ADDRESS.WORKER; names of miners are for the statistics here.
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// Hashes a second that the pool above is told to expect at first; it follows what really comes.
+    #[arg(long, value_name = "N", default_value_t = 1e12)]
+    pub hash_rate: f32,
+    /// Where miners connect; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR", default_value = ":3335")]
+    pub listen: Listen,
+    /// Where the dashboard is; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18335")]
+    pub dashboard: Listen,
+    /// Where statistics and the key of Stratum V2 are kept. Without it, where a pool keeps its own.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub data: Option<PathBuf>,
+    /// A configuration, of which difficulty, limits, TLS, logging and tuning are used.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The file of secrets; without it, secrets.toml beside the configuration file, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub secrets: Option<PathBuf>,
+    /// Override a key of the configuration; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Translate {
+    /// The sources of the configuration.
+    pub fn sources(&self) -> Sources {
+        Sources::of_process(self.config.clone(), self.secrets.clone(), self.set.clone())
     }
 }
 
@@ -339,6 +381,8 @@ mod tests {
             "warppool verify --pool a:1 --address nobody",
             "warppool verify --pool a:1 --address 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa --network moon",
             "warppool message",
+            "warppool translate --user me",
+            "warppool translate --user me --upstream stratum+tcp://pool:3333",
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), i32::from(crate::cli::exit_code::WRONG_USAGE), "{line}");

@@ -62,6 +62,15 @@ impl fmt::Display for Listen {
     }
 }
 
+/// As [`listen`] reads it, for command lines.
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        listen(text)
+    }
+}
+
 /// `:PORT`, `IPV4:PORT` or `[IPV6]:PORT`.
 pub(super) fn listen(text: &str) -> Result<Listen, String> {
     let port_only = text.strip_prefix(':').and_then(|port| port.parse().ok()).map(|port| Listen::Every { port });

@@ -3,7 +3,7 @@
 use super::directory::Directory;
 use crate::cli::arguments::Demo;
 use crate::run::LISTEN_BACKLOG;
-use crate::runtime::{Pool, PoolError, PoolOptions, Stop};
+use crate::runtime::{Pool, PoolError, PoolOptions, SourceOptions, Stop};
 use bitcoin::hashes::Hash;
 use bitcoin::{Address, ScriptBuf, WPubkeyHash};
 use crossbeam::channel::Receiver;
@@ -129,7 +129,7 @@ fn options(arguments: &Demo, node: &SimNode, directory: &std::path::Path) -> Poo
         },
         certificate: None,
         authority: Some(AuthorityKey::generate()),
-        node: NodeOptions {
+        source: SourceOptions::Node(NodeOptions {
             network: Network::Regtest,
             nodes: vec![Endpoint {
                 rpc_url: node.rpc_url(),
@@ -143,7 +143,7 @@ fn options(arguments: &Demo, node: &SimNode, directory: &std::path::Path) -> Poo
             poll_interval: Duration::from_secs(1),
             empty_job_on_new_tip: true,
             level_hasher: LevelHasher::new(move |nodes| hashing.hasher.hash_level(nodes)),
-        },
+        }),
         store: StoreOptions {
             path: directory.join("pool").join("warppool.redb"),
             flush_interval: Duration::from_millis(250),

@@ -27,6 +27,7 @@ mod sums;
 mod surroundings;
 mod tips;
 mod v2;
+mod translator;
 mod verify;
 
 // The fake that the node's own tests use: it gives templates that the simulated node would be ashamed of.

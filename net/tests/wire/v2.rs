@@ -6,6 +6,7 @@ use common_messages_sv2 as common;
 use mining_sv2 as reference;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use warppool_components::share::EXTRANONCE2_FIXED;
 use warppool_components::units::{Hash256, Target};
 use warppool_net::wire::v2::message::*;
 use warppool_net::wire::v2::{
@@ -174,10 +175,11 @@ proptest! {
             prop_assert_eq!((shares.channel_id, shares.sequence_number, shares.is_extended), (channel_id, sequence_number, is_extended));
             let claim = shares.claim;
             prop_assert_eq!((claim.job.0, claim.nonce, claim.ntime, claim.version), (job_id, nonce, ntime, Some(version)));
-            let digits = if is_extended { 2 * extranonce.len() as u8 } else { 16 };
+            let digits = if is_extended { 2 * extranonce.len() as u8 } else { EXTRANONCE2_FIXED };
             prop_assert_eq!(claim.extranonce2_digits, digits);
-            if is_extended && extranonce.len() == 8 {
-                prop_assert_eq!(&claim.extranonce2[..], &extranonce[..]);
+            if is_extended && extranonce.len() <= 8 {
+                let filled_up = [&vec![0; 8 - extranonce.len()][..], &extranonce[..]].concat();
+                prop_assert_eq!(&claim.extranonce2[..], &filled_up[..]);
             }
         }
     }

@@ -22,7 +22,9 @@ use bevy_ecs::system::{Local, Query, Res, ResMut, SystemParam};
 use warppool_components::channel::Channel;
 use warppool_components::channel_v2::{ChannelV2, ConnectionV2};
 use warppool_components::job::{Job, JobPayouts, Payout};
-use warppool_components::limits::{EXTRANONCE_BYTES, EXTRANONCE1_BYTES, FANOUT_CONNECTIONS_PER_TICK};
+use warppool_components::limits::{
+    EXTRANONCE_BYTES, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES, FANOUT_CONNECTIONS_PER_TICK,
+};
 use warppool_components::reject::Reject;
 use warppool_components::share::ShareHash;
 use warppool_components::units::{Difficulty, Hash256};
@@ -129,8 +131,7 @@ const ROOT_IN_HEADER: usize = 36;
 impl Roots {
     /// The pool has fixed the channel's whole extranonce.
     fn miss(&mut self, at: usize, subject: &Subject<'_>) {
-        let mut extranonce = [0; EXTRANONCE_BYTES];
-        extranonce[..EXTRANONCE1_BYTES].copy_from_slice(&subject.extranonce1);
+        let extranonce = subject.job.extranonce(subject.extranonce1, &[0; EXTRANONCE2_BYTES]);
         self.0.push(Missing { at, payee: subject.payee, extranonce });
     }
 

@@ -346,7 +346,10 @@ impl Client {
             tip: None,
             works: HashSet::new(),
         };
-        assert_eq!(prefix.len() + bytes, 12, "the extranonce is twelve bytes in all");
+        assert!(
+            [8, 12].contains(&(prefix.len() + bytes)),
+            "twelve bytes in all, eight where another pool has the rest"
+        );
         assert!(self.channels.insert(id, channel).is_none(), "channel {id} was there before");
         assert!(!self.channels.contains_key(&group), "a group's number is no channel's");
         Heard::Opened { request, channel: id, group }
@@ -516,8 +519,8 @@ impl Channel {
         let root = match &job.body {
             Body::Root(root) => sha256d::Hash::from_byte_array(*root),
             Body::Coinbase { prefix, suffix, path } => {
-                let own = extranonce.to_be_bytes();
-                let coinbase = sha256d::Hash::hash(&[prefix, &self.prefix, &own[..], suffix].concat());
+                let own = &extranonce.to_be_bytes()[8 - self.extranonce_bytes..];
+                let coinbase = sha256d::Hash::hash(&[prefix, &self.prefix, own, suffix].concat());
                 path.iter().fold(coinbase, |node, branch| join(node, sha256d::Hash::from_byte_array(*branch)))
             }
         };

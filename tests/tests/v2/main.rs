@@ -8,3 +8,4 @@ mod order;
 mod sessions;
 mod shares;
 mod storm;
+mod translator;

@@ -132,8 +132,13 @@ pub(crate) struct Pool {
 impl Pool {
     /// Starts the pool of `site` and waits until it listens.
     pub(crate) fn start(site: &Site) -> Self {
+        Self::of(run(site))
+    }
+
+    /// Waits until a program that serves miners listens.
+    pub(crate) fn of(program: Program) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut pool = Self { program: run(site), miners: nowhere, http: nowhere };
+        let mut pool = Self { program, miners: nowhere, http: nowhere };
         pool.miners = pool.address_after("stratum+tcp://");
         pool.http = pool.address_after("the dashboard is at http://");
         pool

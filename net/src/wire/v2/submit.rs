@@ -5,7 +5,7 @@ use super::{EXTENSION_BASE, split};
 use warppool_components::job::JobId;
 use warppool_components::limits::EXTRANONCE2_BYTES;
 use warppool_components::reject::Reject;
-use warppool_components::share::ShareClaim;
+use warppool_components::share::{EXTRANONCE2_FIXED, ShareClaim};
 
 /// A share as it stands in a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +40,7 @@ const fn standard(share: SubmitSharesStandard) -> Shares {
     let claim = ShareClaim {
         job: JobId(share.job_id),
         extranonce2: [0; EXTRANONCE2_BYTES],
-        extranonce2_digits: 2 * EXTRANONCE2_BYTES as u8,
+        extranonce2_digits: EXTRANONCE2_FIXED,
         ntime: share.ntime,
         nonce: share.nonce,
         version: Some(share.version),
@@ -51,8 +51,8 @@ const fn standard(share: SubmitSharesStandard) -> Shares {
 
 fn extended(share: SubmitSharesExtended<'_>) -> Shares {
     let mut extranonce2 = [0; EXTRANONCE2_BYTES];
-    if let Ok(exact) = share.extranonce.try_into() {
-        extranonce2 = exact;
+    if let Some(place) = EXTRANONCE2_BYTES.checked_sub(share.extranonce.len()) {
+        extranonce2[place..].copy_from_slice(share.extranonce);
     }
     let claim = ShareClaim {
         job: JobId(share.job_id),

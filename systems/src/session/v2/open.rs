@@ -7,15 +7,13 @@ use super::super::{Place, VERSION_MASK_WIDE, authorize, start};
 use super::{bound, count_against, is_in_reach, suggest, told_target};
 use crate::ahead::Ahead;
 use crate::ingest::{begin_channel, close_channel};
-use crate::resources::Outgoing;
+use crate::resources::{Outgoing, WorkSource};
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::World;
 use warppool_components::channel::Channel;
 use warppool_components::channel_v2::{ChannelPlace, ChannelV2, ConnectionV2};
 use warppool_components::connection::{CloseReason, Connection};
-use warppool_components::limits::{
-    CHANNELS_MAX, CHANNELS_PER_CONNECTION_MAX, EXTRANONCE_BYTES, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES,
-};
+use warppool_components::limits::{CHANNELS_MAX, CHANNELS_PER_CONNECTION_MAX, EXTRANONCE_BYTES, EXTRANONCE1_BYTES};
 use warppool_components::outbox::NoticeLevel;
 use warppool_components::units::Target;
 use warppool_net::wire::v2::Message;
@@ -89,7 +87,8 @@ pub(super) fn open(world: &mut World, connection: Entity, ask: &Ask, out: &mut V
 /// What can be refused before anything is made.
 fn refuse(world: &World, connection: Entity, ask: &Ask) -> Result<(), &'static str> {
     let open = world.get::<ConnectionV2>(connection).map_or(0, |v2| v2.channels.len());
-    if ask.min_extranonce_bytes.is_some_and(|bytes| usize::from(bytes) > EXTRANONCE2_BYTES) {
+    let extranonce2_bytes = world.resource::<WorkSource>().extranonce2_bytes();
+    if ask.min_extranonce_bytes.is_some_and(|bytes| usize::from(bytes) > extranonce2_bytes) {
         Err("min-extranonce-size-too-large")
     } else if !is_in_reach(world, ask.max_target) {
         Err("max-target-out-of-range")
@@ -162,6 +161,7 @@ fn tell(world: &mut World, username: &str, refusal: &str) -> &'static str {
 }
 
 fn succeed(world: &mut World, at: Place, ask: &Ask, out: &mut Vec<u8>) {
+    let extranonce2_bytes = world.resource::<WorkSource>().extranonce2_bytes();
     let target = told_target(world, at);
     let Some(channel) = world.get::<Channel>(at.channel) else { return };
     let (extranonce1, payout) = (channel.extranonce1, channel.payout.unwrap_or_default());
@@ -181,7 +181,7 @@ fn succeed(world: &mut World, at: Place, ask: &Ask, out: &mut Vec<u8>) {
     }
     let request_id = ask.request_id;
     if ask.is_extended() {
-        let extranonce_size = EXTRANONCE2_BYTES as u16;
+        let extranonce_size = extranonce2_bytes as u16;
         let extranonce_prefix = &extranonce1[..];
         let success = OpenExtendedMiningChannelSuccess {
             request_id,
@@ -195,7 +195,7 @@ fn succeed(world: &mut World, at: Place, ask: &Ask, out: &mut Vec<u8>) {
     } else {
         let mut extranonce = [0; EXTRANONCE_BYTES];
         extranonce[..EXTRANONCE1_BYTES].copy_from_slice(&extranonce1);
-        let extranonce_prefix = &extranonce[..];
+        let extranonce_prefix = &extranonce[..EXTRANONCE1_BYTES + extranonce2_bytes];
         let success =
             OpenStandardMiningChannelSuccess { request_id, channel_id, target, extranonce_prefix, group_channel_id };
         success.encode(out);

@@ -1,0 +1,72 @@
+//! Why an upstream is of no use, for the operator.
+
+use std::io;
+use warppool_components::limits::{UPSTREAM_SEND_BYTES_MAX, UPSTREAM_SILENCE_SECONDS_MAX, UPSTREAM_STEP_SECONDS_MAX};
+use warppool_components::units::CompactTargetError;
+use warppool_components::upstream::UPSTREAM_OWN_BYTES;
+use warppool_net::transport::noise::NoiseError;
+use warppool_net::wire::v2::DecodeError;
+
+/// Why there is no work from an upstream, or no more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpstreamError {
+    /// The name leads nowhere.
+    #[error("its name cannot be looked up: {0}")]
+    Name(io::Error),
+    /// Nobody listens.
+    #[error("cannot be reached: {0}")]
+    Connect(io::Error),
+    /// The connection ended before it was encrypted.
+    #[error("ended the connection during the handshake: perhaps it does not speak Stratum V2 there ({0})")]
+    Handshake(io::Error),
+    /// Who answers is not who it should be, or what came was not encrypted by the right keys.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
+    /// The connection ended.
+    #[error("the connection ended: {0}")]
+    Connection(#[from] io::Error),
+    /// It hung up.
+    #[error("ended the connection")]
+    HungUp,
+    /// No answer.
+    #[error("did not answer within {UPSTREAM_STEP_SECONDS_MAX} s")]
+    NoAnswer,
+    /// A frame is not what its header says.
+    #[error("sent something that is no Stratum V2: {0}")]
+    Decode(#[from] DecodeError),
+    /// It does not want us.
+    #[error("refuses the connection: {0}")]
+    Setup(String),
+    /// It does not let headers roll versions, which every ASIC does.
+    #[error("does not allow miners to roll versions; ASICs do, so nothing they find would be accepted")]
+    FixedVersion,
+    /// It does not open a channel.
+    #[error("opens no channel for the user \"{user}\": {code}")]
+    Channel {
+        /// Whom we named.
+        user: String,
+        /// Its reason.
+        code: String,
+    },
+    /// Its channel has too little room.
+    #[error("leaves {0} bytes of the extranonce to us; {UPSTREAM_OWN_BYTES} are needed")]
+    Extranonce(usize),
+    /// `nBits` of no target.
+    #[error("sent a tip with impossible nBits: {0}")]
+    Bits(#[from] CompactTargetError),
+    /// A job that cannot be.
+    #[error("sent a job that cannot be one: {0}")]
+    Job(&'static str),
+    /// It ended the channel.
+    #[error("closed the channel: {0}")]
+    Closed(String),
+    /// It asks to connect anew.
+    #[error("asks to connect anew")]
+    Reconnect,
+    /// It says nothing any more.
+    #[error("has been silent for {UPSTREAM_SILENCE_SECONDS_MAX} s")]
+    Silent,
+    /// It does not read.
+    #[error("does not read: {UPSTREAM_SEND_BYTES_MAX} bytes wait for it")]
+    DoesNotRead,
+}

@@ -1,0 +1,117 @@
+//! The first messages of a connection to an upstream: setup, and one extended channel for all miners.
+
+use super::UpstreamOptions;
+use super::address::UpstreamAddress;
+use super::error::UpstreamError;
+use super::link::Link;
+use warppool_components::units::Target;
+use warppool_components::upstream::UPSTREAM_OWN_BYTES;
+use warppool_net::wire::v2::message::{
+    OpenExtendedMiningChannel, OpenExtendedMiningChannelSuccess, OpenMiningChannelError, SetupConnection,
+    SetupConnectionError, SetupConnectionSuccess, setup_flags,
+};
+use warppool_net::wire::v2::{DecodeError, Message, PROTOCOL_VERSION};
+
+/// The mining protocol in `SetupConnection`.
+const PROTOCOL_MINING: u8 = 0;
+
+/// `SetupConnection.Success`: versions of headers may not be rolled.
+const REQUIRES_FIXED_VERSION: u32 = 1;
+
+/// Our number for the one request for a channel.
+const REQUEST: u32 = 1;
+
+/// An open channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Opened {
+    /// Its number.
+    pub(super) channel_id: u32,
+    /// The group that it belongs to.
+    pub(super) group_id: u32,
+    /// The upstream's part of the extranonce.
+    pub(super) prefix: Vec<u8>,
+    /// Bytes of the extranonce that are ours.
+    pub(super) own_bytes: usize,
+    /// What shares must meet.
+    pub(super) target: Target,
+}
+
+/// Sets the connection up and opens the channel.
+pub(super) fn open(
+    link: &mut Link,
+    address: &UpstreamAddress,
+    options: &UpstreamOptions,
+) -> Result<Opened, UpstreamError> {
+    let setup = SetupConnection {
+        protocol: PROTOCOL_MINING,
+        min_version: PROTOCOL_VERSION,
+        max_version: PROTOCOL_VERSION,
+        flags: setup_flags::REQUIRES_VERSION_ROLLING,
+        endpoint_host: address.endpoint.host.as_str().into(),
+        endpoint_port: address.endpoint.port,
+        vendor: "WarpPool".into(),
+        hardware_version: "translator".into(),
+        firmware: env!("CARGO_PKG_VERSION").into(),
+        device_id: "".into(),
+    };
+    link.send(&setup.to_frame())?;
+    link.wait_for(set_up)?;
+    let request = OpenExtendedMiningChannel {
+        request_id: REQUEST,
+        user_identity: options.user.as_str().into(),
+        nominal_hash_rate: options.nominal_hash_rate,
+        max_target: Target::MAX,
+        min_extranonce_size: UPSTREAM_OWN_BYTES as u16,
+    };
+    link.send(&request.to_frame())?;
+    let opened = link.wait_for(|frame| opened(frame, &options.user))?;
+    if opened.own_bytes < UPSTREAM_OWN_BYTES {
+        return Err(UpstreamError::Extranonce(opened.own_bytes));
+    }
+    Ok(opened)
+}
+
+fn set_up(frame: &[u8]) -> Option<Result<(), UpstreamError>> {
+    if let Some(refusal) = read::<SetupConnectionError<'_>>(frame) {
+        return Some(Err(match refusal {
+            Ok(refusal) if refusal.flags & setup_flags::REQUIRES_VERSION_ROLLING != 0 => UpstreamError::FixedVersion,
+            Ok(refusal) => UpstreamError::Setup(refusal.error_code.to_text()),
+            Err(error) => error.into(),
+        }));
+    }
+    let success = read::<SetupConnectionSuccess>(frame)?;
+    Some(match success {
+        Ok(success) if success.flags & REQUIRES_FIXED_VERSION != 0 => Err(UpstreamError::FixedVersion),
+        Ok(success) if success.used_version != PROTOCOL_VERSION => {
+            Err(UpstreamError::Setup(format!("it speaks version {} of the protocol", success.used_version)))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    })
+}
+
+fn opened(frame: &[u8], user: &str) -> Option<Result<Opened, UpstreamError>> {
+    if let Some(refusal) = read::<OpenMiningChannelError<'_>>(frame) {
+        let user = user.to_owned();
+        return Some(Err(match refusal {
+            Ok(refusal) => UpstreamError::Channel { user, code: refusal.error_code.to_text() },
+            Err(error) => error.into(),
+        }));
+    }
+    let success = read::<OpenExtendedMiningChannelSuccess<'_>>(frame)?;
+    Some(success.map_err(Into::into).map(|success| Opened {
+        channel_id: success.channel_id,
+        group_id: success.group_channel_id,
+        prefix: success.extranonce_prefix.to_vec(),
+        own_bytes: usize::from(success.extranonce_size),
+        target: success.target,
+    }))
+}
+
+/// `None` when the frame is another message.
+fn read<'a, M: Message<'a>>(frame: &'a [u8]) -> Option<Result<M, DecodeError>> {
+    match M::decode(frame) {
+        Err(DecodeError::OtherMessage(_)) => None,
+        other => Some(other),
+    }
+}

@@ -1,0 +1,309 @@
+//! The thread: one session after another, with whichever upstream is there.
+
+use super::channel::{UpstreamChannel, Verdict};
+use super::error::UpstreamError;
+use super::link::{Link, PolledLink, unix_now};
+use super::opening::open;
+use super::{Shared, UpstreamAddress, UpstreamOptions};
+use crossbeam::channel::Receiver;
+use mio::{Events, Poll, Token};
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use warppool_components::limits::{UPSTREAM_RETRY_SECONDS_MAX, UPSTREAM_SILENCE_SECONDS_MAX};
+use warppool_components::node::{NodeEvent, NodeHealth, NodeState, NodeStatus};
+use warppool_components::template::Template;
+use warppool_components::upstream::{UpstreamShare, UpstreamSnapshot};
+use warppool_net::wire::v1::emit;
+
+/// Token of the waker.
+pub(super) const WAKER: Token = Token(0);
+const SOCKET: Token = Token(1);
+
+/// Longest time without a look at what is due.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A session that lasted so long was a good one: the next attempt begins with the first upstream, without a pause.
+const GOOD_SESSION: Duration = Duration::from_secs(10);
+
+/// Between two lines of the log about the upstream's verdicts.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Takes what the engine is to know; must not block.
+type Sink = Box<dyn Fn(NodeEvent) + Send>;
+
+/// Carries work down and shares up.
+pub(super) struct Carrier {
+    options: UpstreamOptions,
+    shared: Arc<Shared>,
+    shares: Receiver<UpstreamShare>,
+    poll: Poll,
+    events: Events,
+    sink: Sink,
+    sessions: u32,
+    status: NodeStatus,
+    reported: UpstreamSnapshot,
+    report_at: Instant,
+}
+
+impl Carrier {
+    pub(super) fn new(
+        options: UpstreamOptions,
+        shared: Arc<Shared>,
+        shares: Receiver<UpstreamShare>,
+        poll: Poll,
+        sink: Sink,
+    ) -> Self {
+        Self {
+            options,
+            shared,
+            shares,
+            poll,
+            events: Events::with_capacity(8),
+            sink,
+            sessions: 0,
+            status: NodeStatus::default(),
+            reported: UpstreamSnapshot::default(),
+            report_at: Instant::now() + REPORT_INTERVAL,
+        }
+    }
+
+    /// Until it is told to stop.
+    pub(super) fn run(mut self) {
+        let (mut place, mut failures) = (0, 0);
+        let upstreams = self.options.upstreams.clone();
+        while !self.is_stopping() && !upstreams.is_empty() {
+            let (address, sessions) = (&upstreams[place], self.sessions);
+            let begun_at = Instant::now();
+            let Err(error) = self.serve(address) else { return };
+            tracing::warn!("the upstream {address}: {error}");
+            self.lose(address, &error);
+            if self.sessions > sessions && begun_at.elapsed() >= GOOD_SESSION {
+                (place, failures) = (0, 0);
+                continue;
+            }
+            place = (place + 1) % upstreams.len();
+            failures += 1;
+            if place == 0 {
+                self.pause(failures / upstreams.len() as u32);
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.shared.stop.load(Ordering::Acquire)
+    }
+
+    /// One session, from the connection to its end; without an error only when everything stops.
+    fn serve(&mut self, address: &UpstreamAddress) -> Result<(), UpstreamError> {
+        let mut link = Link::connect(address)?;
+        let opened = open(&mut link, address, &self.options)?;
+        let mut link = link.polled(self.poll.registry(), SOCKET)?;
+        self.sessions += 1;
+        tracing::info!(
+            "work comes from the upstream {address}, for the user \"{}\", at difficulty {}",
+            self.options.user,
+            opened.target.to_difficulty()
+        );
+        (self.sink)(NodeEvent::UpstreamTarget(opened.target));
+        self.shared.count(|figures| {
+            figures.name = address.to_string();
+            figures.sessions += 1;
+        });
+        let mut channel = UpstreamChannel::new(self.sessions, opened);
+        let outcome = self.exchange(address, &mut link, &mut channel);
+        self.shared.count(|figures| figures.unanswered += channel.pending());
+        outcome
+    }
+
+    fn exchange(
+        &mut self,
+        address: &UpstreamAddress,
+        link: &mut PolledLink,
+        channel: &mut UpstreamChannel,
+    ) -> Result<(), UpstreamError> {
+        let mut heard_at = Instant::now();
+        loop {
+            while let Some(frame) = link.next_frame() {
+                heard_at = Instant::now();
+                self.hear(address, channel, &frame)?;
+            }
+            self.submit(link, channel)?;
+            link.flush()?;
+            let now = Instant::now();
+            let expired = channel.expire(now);
+            if expired > 0 {
+                self.shared.count(|figures| figures.unanswered += expired);
+            }
+            self.report(now);
+            if self.is_stopping() {
+                return Ok(());
+            }
+            if now.duration_since(heard_at) >= Duration::from_secs(UPSTREAM_SILENCE_SECONDS_MAX) {
+                return Err(UpstreamError::Silent);
+            }
+            // What is left in the socket after one read is not announced again.
+            if !link.read()? {
+                self.wait(LOOK)?;
+            }
+        }
+    }
+
+    fn hear(
+        &mut self,
+        address: &UpstreamAddress,
+        channel: &mut UpstreamChannel,
+        frame: &[u8],
+    ) -> Result<(), UpstreamError> {
+        let heard = channel.hear(frame, unix_now())?;
+        match heard.verdict {
+            Some(Verdict::Accepted(count)) => self.shared.count(|figures| figures.accepted += u64::from(count)),
+            Some(Verdict::Rejected(code)) => {
+                tracing::debug!("the upstream {address} refused a share: {code}");
+                self.shared.count(|figures| count_rejected(figures, code_of_v1(&code)));
+            }
+            None => {}
+        }
+        if let Some(event) = heard.event {
+            if let NodeEvent::Given(work) = &event {
+                self.tell_ready(address, &work.template);
+            }
+            (self.sink)(event);
+        }
+        Ok(())
+    }
+
+    fn submit(&self, link: &mut PolledLink, channel: &mut UpstreamChannel) -> Result<(), UpstreamError> {
+        let (mut sent, mut dropped) = (0, 0);
+        for share in self.shares.try_iter() {
+            match channel.submit(&share, Instant::now()) {
+                Ok(frame) => {
+                    link.push(&frame)?;
+                    sent += 1;
+                }
+                Err(_) => dropped += 1,
+            }
+        }
+        if sent + dropped > 0 {
+            self.shared.count(|figures| {
+                figures.sent += sent;
+                figures.dropped += dropped;
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits for socket or waker.
+    fn wait(&mut self, longest: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(longest)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Between two rounds. Shares that come meanwhile have nowhere to go.
+    fn pause(&mut self, round: u32) {
+        let seconds = 1u64.checked_shl(round.saturating_sub(1)).unwrap_or(u64::MAX).min(UPSTREAM_RETRY_SECONDS_MAX);
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while !self.is_stopping() {
+            let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { return };
+            if self.wait(left.min(LOOK)).is_err() {
+                return;
+            }
+            let dropped = self.shares.try_iter().count() as u64;
+            self.shared.count(|figures| figures.dropped += dropped);
+        }
+    }
+
+    /// There is work: the engine may hand it out. Told when anything people see of it changes.
+    fn tell_ready(&mut self, address: &UpstreamAddress, template: &Template) {
+        // The tip is the parent of the block that is worked on.
+        let height = template.height.saturating_sub(1);
+        if self.status.health == NodeHealth::Ready && self.status.height == height {
+            return;
+        }
+        let state = NodeState { name: address.to_string(), up: true, height, ..NodeState::default() };
+        self.tell(NodeStatus {
+            health: NodeHealth::Ready,
+            difficulty: template.network_target.to_difficulty().value(),
+            height,
+            nodes: vec![state],
+            ..NodeStatus::default()
+        });
+    }
+
+    fn lose(&mut self, address: &UpstreamAddress, error: &UpstreamError) {
+        let state = NodeState { name: address.to_string(), error: error.to_string(), ..NodeState::default() };
+        self.tell(NodeStatus {
+            health: NodeHealth::Lost,
+            message: format!("no work: the upstream {address}: {error}; the next attempt follows by itself"),
+            nodes: vec![state],
+            ..self.status.clone()
+        });
+        self.shared.count(|figures| figures.name.clear());
+    }
+
+    fn tell(&mut self, status: NodeStatus) {
+        let since = if status.health == self.status.health { self.status.since } else { unix_now() };
+        self.status = NodeStatus { since, ..status };
+        (self.sink)(NodeEvent::Status(self.status.clone()));
+    }
+
+    fn report(&mut self, now: Instant) {
+        if now < self.report_at {
+            return;
+        }
+        self.report_at = now + REPORT_INTERVAL;
+        let figures = self.shared.figures();
+        if figures != self.reported {
+            let rejected: u64 = figures.rejected.iter().map(|(_, count)| count).sum();
+            tracing::info!(
+                "shares at the upstream since the start: {} sent, {} accepted, {rejected} refused, {} without an answer, {} not sent",
+                figures.sent,
+                figures.accepted,
+                figures.unanswered,
+                figures.dropped
+            );
+            self.reported = figures;
+        }
+    }
+}
+
+/// What a miner of Stratum V1 would have been told.
+fn code_of_v1(code: &str) -> u32 {
+    match code {
+        "stale-share" | "invalid-job-id" => emit::CODE_JOB,
+        "duplicate-share" => emit::CODE_DUPLICATE,
+        "difficulty-too-low" => emit::CODE_LOW_DIFFICULTY,
+        _ => emit::CODE_OTHER,
+    }
+}
+
+fn count_rejected(figures: &mut UpstreamSnapshot, code: u32) {
+    match figures.rejected.iter_mut().find(|(known, _)| *known == code) {
+        Some((_, count)) => *count += 1,
+        None => figures.rejected.push((code, 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_of_stratum_v2_are_counted_under_the_codes_of_stratum_v1() {
+        for (reason, code) in [
+            ("difficulty-too-low", 23),
+            ("stale-share", 21),
+            ("invalid-job-id", 21),
+            ("duplicate-share", 22),
+            ("something-new", 20),
+        ] {
+            assert_eq!(code_of_v1(reason), code, "{reason}");
+        }
+        let mut figures = UpstreamSnapshot::default();
+        [21, 23, 21].into_iter().for_each(|code| count_rejected(&mut figures, code));
+        assert_eq!(figures.rejected, [(21, 2), (23, 1)]);
+    }
+}
