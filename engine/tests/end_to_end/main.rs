@@ -26,8 +26,8 @@ mod stratum_v2;
 mod sums;
 mod surroundings;
 mod tips;
-mod v2;
 mod translator;
+mod v2;
 mod verify;
 
 // The fake that the node's own tests use: it gives templates that the simulated node would be ashamed of.
