@@ -45,6 +45,9 @@ pub use stop::{Reload, Signals, Stop};
 /// Longest time the loop waits for sockets, so that a stop is noticed even if its wake-up is lost.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// The window of hash rates that a pool above is told: five minutes, so that one share more or less does not matter.
+const HASH_RATE_WINDOW: usize = 1;
+
 /// How long the store may take to accept the last rows when the pool stops.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -328,6 +331,7 @@ impl Pool {
         snapshot.runtime.sockets = measure::sockets(&self.sockets, self.certificate.as_ref());
         snapshot.runtime.profile.clone_from(&self.profile);
         snapshot.runtime.upstream = self.source.figures();
+        self.source.set_hash_rate(snapshot.pool.hashrates[HASH_RATE_WINDOW]);
         let snapshot = Arc::from(snapshot);
         if let Some(watcher) = &self.watcher {
             // A watcher that is busy or gone misses this one.

@@ -6,6 +6,7 @@ use crate::metrics::{pool_metrics, worker_metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use warppool_components::limits::WORKER_METRICS_MAX;
 use warppool_components::snapshot::Snapshot;
+use warppool_components::upstream::UpstreamSnapshot;
 
 /// Names of the handbook and ours, with their types.
 const EXPECTED: [(&str, &str); 37] = [
@@ -173,6 +174,35 @@ fn an_empty_pool_has_metrics_too() {
     let mut empty = Snapshot::default();
     empty.pool.hashrates[0] = f64::NAN;
     assert_eq!(parse(&pool_metrics(&empty, &super::fixture::options())).samples["warppool_rpc_ready"], 0.0);
+}
+
+#[test]
+fn a_translator_tells_what_became_of_shares_above_and_a_pool_does_not() {
+    let mut snapshot = snapshot();
+    let is_of_upstream = |series: &String| series.starts_with("warppool_upstream");
+    assert!(!parse(&pool_metrics(&snapshot, &super::fixture::options())).samples.keys().any(is_of_upstream));
+    snapshot.runtime.upstream = Some(UpstreamSnapshot {
+        name: "stratum2+tcp://pool:3333".into(),
+        sent: 20,
+        accepted: 15,
+        rejected: vec![(21, 3), (23, 1)],
+        unanswered: 1,
+        dropped: 4,
+        sessions: 2,
+    });
+    let found = parse(&pool_metrics(&snapshot, &super::fixture::options()));
+    for (series, value) in [
+        ("warppool_upstream_up", 1.0),
+        ("warppool_upstream_sessions_total", 2.0),
+        ("warppool_upstream_shares_total{state=\"sent\"}", 20.0),
+        ("warppool_upstream_shares_total{state=\"accepted\"}", 15.0),
+        ("warppool_upstream_shares_total{state=\"unanswered\"}", 1.0),
+        ("warppool_upstream_shares_total{state=\"not_sent\"}", 4.0),
+        ("warppool_upstream_shares_rejected_total{code=\"21\"}", 3.0),
+        ("warppool_upstream_shares_rejected_total{code=\"23\"}", 1.0),
+    ] {
+        assert_eq!(found.samples.get(series), Some(&value), "{series}");
+    }
 }
 
 #[test]

@@ -67,6 +67,13 @@ impl Source {
         }
     }
 
+    /// Tells the other pool what to expect.
+    pub(super) fn set_hash_rate(&self, hashes_per_second: f64) {
+        if let Self::Upstream(upstream) = self {
+            upstream.set_hash_rate(hashes_per_second);
+        }
+    }
+
     /// When a node was first heard to speak of the tip.
     pub(super) fn tip_heard_at(&self) -> Option<Instant> {
         match self {

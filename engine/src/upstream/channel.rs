@@ -14,7 +14,7 @@ use warppool_components::units::{Hash256, Sats, Target, UnixTime};
 use warppool_components::upstream::{GivenCoinbase, GivenWork, UPSTREAM_OWN_BYTES, UpstreamShare};
 use warppool_net::wire::v2::message::{
     CloseChannel, NewExtendedMiningJob, Reconnect, SetExtranoncePrefix, SetGroupChannel, SetNewPrevHash, SetTarget,
-    SubmitSharesError, SubmitSharesExtended, SubmitSharesSuccess,
+    SubmitSharesError, SubmitSharesExtended, SubmitSharesSuccess, UpdateChannel,
 };
 use warppool_net::wire::v2::{EXTENSION_BASE, Message, split};
 
@@ -24,6 +24,9 @@ const ROLLED_VERSION_BITS: u32 = 0x1fff_e000;
 
 /// Most bytes of an extranonce on the wire.
 const EXTRANONCE_BYTES_MAX: usize = 32;
+
+/// A hash rate that differs from the told one by less than this factor is not told.
+const RATE_TOLD: f32 = 1.5;
 
 /// A job as it was sent, with the prefix and target that hold for it.
 #[derive(Clone, Debug)]
@@ -79,11 +82,12 @@ pub(super) struct UpstreamChannel {
     future: VecDeque<Job>,
     pending: VecDeque<(u32, Instant)>,
     last_sequence_number: u32,
+    told_hash_rate: f32,
     templates: u64,
 }
 
 impl UpstreamChannel {
-    pub(super) const fn new(session: u32, opened: Opened) -> Self {
+    pub(super) const fn new(session: u32, opened: Opened, told_hash_rate: f32) -> Self {
         Self {
             session,
             opened,
@@ -91,6 +95,7 @@ impl UpstreamChannel {
             future: VecDeque::new(),
             pending: VecDeque::new(),
             last_sequence_number: 0,
+            told_hash_rate,
             templates: 0,
         }
     }
@@ -167,6 +172,19 @@ impl UpstreamChannel {
             extranonce: own,
         };
         Ok(message.to_frame())
+    }
+
+    /// The frame that tells another hash rate, if it is another one by far.
+    pub(super) fn update(&mut self, hashes_per_second: f64) -> Option<Vec<u8>> {
+        let nominal_hash_rate = hashes_per_second as f32;
+        let ratio = nominal_hash_rate / self.told_hash_rate;
+        if !(nominal_hash_rate > 0.0 && nominal_hash_rate.is_finite()) || (1.0 / RATE_TOLD..=RATE_TOLD).contains(&ratio)
+        {
+            return None;
+        }
+        self.told_hash_rate = nominal_hash_rate;
+        let maximum_target = Target::MAX;
+        Some(UpdateChannel { channel_id: self.opened.channel_id, nominal_hash_rate, maximum_target }.to_frame())
     }
 
     /// How many shares have waited too long for an answer, which are then not waited for any more.

@@ -48,6 +48,8 @@ struct Shared {
     stop: AtomicBool,
     /// Shares that found the queue full.
     overflowed: AtomicU64,
+    /// Hash rate of all miners below, as the bits of an `f64`.
+    hashes_per_second: AtomicU64,
     figures: Mutex<UpstreamSnapshot>,
 }
 
@@ -103,6 +105,11 @@ impl UpstreamHandle {
         if is_any {
             self.wake();
         }
+    }
+
+    /// What the miners below make together, for the pool above.
+    pub fn set_hash_rate(&self, hashes_per_second: f64) {
+        self.shared.hashes_per_second.store(hashes_per_second.to_bits(), Ordering::Relaxed);
     }
 
     /// What became of shares so far.

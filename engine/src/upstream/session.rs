@@ -30,6 +30,9 @@ const GOOD_SESSION: Duration = Duration::from_secs(10);
 /// Between two lines of the log about the upstream's verdicts.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Between two looks at the hash rate that the upstream was told.
+const RATE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Takes what the engine is to know; must not block.
 type Sink = Box<dyn Fn(NodeEvent) + Send>;
 
@@ -45,6 +48,7 @@ pub(super) struct Carrier {
     status: NodeStatus,
     reported: UpstreamSnapshot,
     report_at: Instant,
+    tell_rate_at: Instant,
 }
 
 impl Carrier {
@@ -66,6 +70,7 @@ impl Carrier {
             status: NodeStatus::default(),
             reported: UpstreamSnapshot::default(),
             report_at: Instant::now() + REPORT_INTERVAL,
+            tell_rate_at: Instant::now() + RATE_INTERVAL,
         }
     }
 
@@ -111,7 +116,7 @@ impl Carrier {
             figures.name = address.to_string();
             figures.sessions += 1;
         });
-        let mut channel = UpstreamChannel::new(self.sessions, opened);
+        let mut channel = UpstreamChannel::new(self.sessions, opened, self.options.nominal_hash_rate);
         let outcome = self.exchange(address, &mut link, &mut channel);
         self.shared.count(|figures| figures.unanswered += channel.pending());
         outcome
@@ -137,6 +142,7 @@ impl Carrier {
                 self.shared.count(|figures| figures.unanswered += expired);
             }
             self.report(now);
+            self.tell_rate(link, channel, now)?;
             if self.is_stopping() {
                 return Ok(());
             }
@@ -190,6 +196,25 @@ impl Carrier {
                 figures.sent += sent;
                 figures.dropped += dropped;
             });
+        }
+        Ok(())
+    }
+
+    /// Tells the upstream what to expect, once a minute at most.
+    fn tell_rate(
+        &mut self,
+        link: &mut PolledLink,
+        channel: &mut UpstreamChannel,
+        now: Instant,
+    ) -> Result<(), UpstreamError> {
+        if now < self.tell_rate_at {
+            return Ok(());
+        }
+        self.tell_rate_at = now + RATE_INTERVAL;
+        let rate = f64::from_bits(self.shared.hashes_per_second.load(Ordering::Relaxed));
+        if let Some(frame) = channel.update(rate) {
+            link.push(&frame)?;
+            link.flush()?;
         }
         Ok(())
     }

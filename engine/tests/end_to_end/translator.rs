@@ -4,7 +4,8 @@ use crate::harness::{Pool, Program, RawMiner, Site, address, builds_on, node, no
 use serde_json::Value;
 use std::net::TcpListener;
 use tempfile::TempDir;
-use warppool_net::transport::noise::AuthorityKey;
+use warppool_loadgen::miner::{Device, MinerOptions, SimMiner};
+use warppool_net::transport::noise::{AuthorityKey, AuthorityPublicKey};
 use warppool_simnode::SimNode;
 
 /// Every hash is a share to this pool, so that each share of the raw miners is handed on.
@@ -14,10 +15,9 @@ fn upstream_site(node: &SimNode) -> Site {
 
 /// Where a pool serves Stratum V2, with its key.
 fn address_of(pool: &mut Pool) -> String {
-    let line = pool.wait_for_log(&["stratum2+tcp://"]);
-    let rest = &line[line.find("stratum2+tcp://").unwrap()..];
-    let end = rest.find(|symbol: char| !symbol.is_ascii_alphanumeric() && !"+:/.".contains(symbol));
-    rest[..end.unwrap_or(rest.len())].to_owned()
+    let (address, authority) = pool.v2_address();
+    let authority = AuthorityPublicKey::from_bytes(&authority).unwrap();
+    format!("stratum2+tcp://{address}/{authority}")
 }
 
 fn user() -> String {
@@ -143,4 +143,43 @@ fn what_cannot_be_an_upstream_is_refused_before_anything_starts() {
     let (status, _, errors) = Program::start(&arguments, &[]).finish();
     assert_eq!(status, Some(2));
     assert!(errors.contains("a pool of Stratum V1") && errors.contains("stratum2+tcp://HOST:PORT/KEY"), "{errors}");
+}
+
+/// Some 65,536 hashes a block.
+const FEW_HASHES: u32 = 0x1f00_ffff;
+
+#[test]
+fn miners_of_both_protocols_mine_while_the_difficulty_above_moves_and_nothing_is_refused_as_too_easy() {
+    let (node, _directory) = node_with(|options| options.bits = FEW_HASHES);
+    let site = Site::new(&node).with("vardiff.enabled", "true").with("vardiff.target_seconds_per_share", "0.2");
+    let mut pool = Pool::start(&site);
+    let above = address_of(&mut pool);
+    let (mut translator, _data) = translator(&[&above]);
+    translator.wait_for_log(&["work comes from the upstream"]);
+    let bitaxe = SimMiner::start(MinerOptions {
+        hashes_per_second_max: Some(150_000.0),
+        ..MinerOptions::new(translator.miners, Device::Bitaxe, "bitaxe")
+    });
+    let mut modern = translator.v2_miner(0);
+    let extended = modern.open_extended("modern.extended").unwrap();
+    let standard = modern.open_standard("modern.standard").unwrap();
+    for channel in [extended, standard] {
+        let share = modern.channel(channel).search().hit();
+        assert_eq!(modern.submit(&share), Ok(()));
+    }
+    let rolled = until("a block of the Bitaxe", || {
+        let blocks = node.blocks().into_iter();
+        blocks.filter(|block| block.submitted).find(|block| block.version & 0x1fff_e000 != 0)
+    });
+    assert_eq!(rolled.coinbase_outputs[0].address.as_deref(), Some(address(1).as_str()));
+    until("the difficulty above has moved", || {
+        let worker = pool.worker(&user())?;
+        (worker["difficulty"].as_f64() > Some(2e-6) && worker["shares"]["accepted"].as_u64() > Some(50)).then_some(())
+    });
+    let stats = bitaxe.stop();
+    assert_eq!(stats.violations, Vec::<String>::new());
+    let worker = pool.worker(&user()).unwrap();
+    let refused = pool.metric("warppool_shares_rejected_total{reason=\"low_difficulty\"}");
+    assert_eq!(refused, 0.0, "{worker}");
+    assert_eq!(pool.metric("warppool_shares_rejected_total{reason=\"duplicate\"}"), 0.0, "{worker}");
 }

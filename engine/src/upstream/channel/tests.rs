@@ -17,7 +17,7 @@ fn coinbase_start() -> Vec<u8> {
 fn channel(own_bytes: usize) -> UpstreamChannel {
     let target = Target::from_difficulty(Difficulty::new(16.0).expect("positive"));
     let opened = Opened { channel_id: CHANNEL, group_id: GROUP, prefix: vec![0xaa; 4], own_bytes, target };
-    UpstreamChannel::new(3, opened)
+    UpstreamChannel::new(3, opened, 1e12)
 }
 
 fn job(channel_id: u32, job_id: u32, min_ntime: Option<u32>) -> Vec<u8> {
@@ -126,6 +126,19 @@ fn what_awaits_an_answer_is_bounded_in_number_and_time() {
     assert_eq!(channel.expire(now + patience - Duration::from_millis(1)), 0);
     assert_eq!(channel.expire(now + patience), UPSTREAM_ANSWERS_PENDING_MAX as u64);
     assert!(channel.submit(&share(3), now).is_ok());
+}
+
+#[test]
+fn a_hash_rate_is_told_when_it_is_another_one_by_far() {
+    let mut channel = channel(8);
+    for rate in [0.0, f64::NAN, f64::INFINITY, 1e12, 1.4e12, 0.7e12] {
+        assert_eq!(channel.update(rate), None, "{rate}");
+    }
+    let frame = channel.update(2e12).expect("twice as much");
+    let update = UpdateChannel::decode(&frame).expect("an update");
+    assert_eq!((update.channel_id, update.nominal_hash_rate, update.maximum_target), (CHANNEL, 2e12, Target::MAX));
+    assert_eq!(channel.update(2e12), None);
+    assert!(channel.update(1e12).is_some(), "miners that left are told too");
 }
 
 #[test]

@@ -11,7 +11,7 @@ const SCHEME: &str = "stratum2+tcp://";
 impl Pool {
     /// Where miners of Stratum V2 connect, and the authority that vouches for the pool there.
     pub(crate) fn v2_address(&mut self) -> (SocketAddr, [u8; 32]) {
-        let line = self.wait_for_log(&[SCHEME]);
+        let line = self.wait_for_log(&["miners connect over Stratum V2", SCHEME]);
         let rest = &line[line.find(SCHEME).unwrap() + SCHEME.len()..];
         let (address, rest) = rest.split_once('/').unwrap_or_else(|| panic!("{line} names no key"));
         let key = rest.split(|symbol: char| !symbol.is_ascii_alphanumeric()).next().unwrap();
