@@ -395,7 +395,7 @@ fn a_rotated_cookie_is_read_again_and_a_wrong_one_is_named() {
             assert_ne!(status.health, NodeHealth::Lost, "the call that was refused is made again: {}", status.message);
             None
         }
-        NodeEvent::Block { .. } => None,
+        _ => None,
     });
     node.with(|script| script.authorization = Some("another".to_owned()));
     let status = pool.status("a refused cookie", |status| status.health == NodeHealth::Lost);
@@ -500,7 +500,7 @@ fn a_found_block_is_followed_on_the_chain_and_gives_the_next_work() {
         match event {
             NodeEvent::Block { state, .. } => seen.push(state),
             NodeEvent::Template(it) => has_work |= it.kind == TemplateKind::Full && it.previous_block == hash(2),
-            NodeEvent::Status(_) => {}
+            _ => {}
         }
         (has_work && !seen.is_empty()).then_some(())
     });
