@@ -52,6 +52,9 @@ pub fn build(settings: Settings, seed: u64, restored: Restored, now: Now) -> Wor
     world.init_resource::<Stopping>();
     spawn_share_rows(&mut world);
     restore(&mut world, restored, now);
+    // Blocks that were too many to be known again are nobody's news; removals are remembered until the second call.
+    world.clear_trackers();
+    world.clear_trackers();
     world
 }
 
