@@ -167,15 +167,22 @@ fn look_at(subject: &mut Subject, round: &mut Round, count: usize, looked_at: In
 }
 
 /// Those who are online first, largest hash rate first. Their numbers differ, so the order is always the same.
-fn in_order(workers: Vec<WorkerSnapshot>) -> Vec<WorkerSnapshot> {
-    // A picture is large and moved only once.
+fn in_order(mut workers: Vec<WorkerSnapshot>) -> Vec<WorkerSnapshot> {
     let key = |worker: &WorkerSnapshot| (!worker.presence.is_online(), worker.hashrates[1], worker.id);
-    let mut order: Vec<_> = workers.iter().map(key).zip(0..).collect();
+    let mut order: Vec<_> = workers.iter().map(key).zip(0usize..).collect();
     order.sort_unstable_by(|((off, rate, id), _), ((other_off, other_rate, other_id), _)| {
         off.cmp(other_off).then(other_rate.total_cmp(rate)).then(id.cmp(other_id))
     });
-    let mut workers: Vec<Option<WorkerSnapshot>> = workers.into_iter().map(Some).collect();
-    order.into_iter().filter_map(|(_, place): (_, usize)| workers[place].take()).collect()
+    // A picture is large: each is moved once, and within the one list. What stood before `place` was exchanged with what is
+    // now where it went, so the way of exchanges leads to it.
+    for place in 0..order.len() {
+        let mut from = order[place].1;
+        while from < place {
+            from = order[from].1;
+        }
+        workers.swap(place, from);
+    }
+    workers
 }
 
 fn came_or_went(is_up: bool, worker: Arc<str>, at: UnixTime) -> PoolEvent {

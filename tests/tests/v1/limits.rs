@@ -1,5 +1,6 @@
 //! What one connection or one address may do, and that the others do not notice.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use warppool_components::connection::CloseReason;
@@ -11,6 +12,7 @@ use warppool_components::limits::{
 };
 use warppool_components::reject::Reject;
 use warppool_components::settings::Settings;
+use warppool_components::snapshot::WorkerSnapshot;
 use warppool_systems::payees::Payees;
 use warppool_systems::resources::WorkerIndex;
 use warppool_tests::miner::Share;
@@ -353,8 +355,9 @@ fn a_picture_of_more_workers_than_a_tick_looks_at_is_whole() {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!((ids.len(), snapshot.workers.len()), (4 * each, 4 * each));
-        let rates = snapshot.workers.iter().map(|worker| (worker.presence.is_online(), worker.hashrates[1]));
-        assert!(rates.is_sorted_by(|one, other| one >= other), "online first, then the largest hash rate");
+        let rank = |worker: &WorkerSnapshot| (worker.presence.is_online(), worker.hashrates[1], Reverse(worker.id));
+        let ranks = snapshot.workers.iter().map(rank);
+        assert!(ranks.is_sorted_by(|one, other| one >= other), "online first, then the largest hash rate");
     }
     pool.hang_up(conns[3]);
     pool.command(Command::Shutdown);
