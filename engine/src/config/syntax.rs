@@ -62,7 +62,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// As [`listen`] reads it, for command lines.
+/// As `listen` reads it, for command lines.
 impl std::str::FromStr for Listen {
     type Err = String;
 
