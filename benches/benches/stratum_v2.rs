@@ -62,15 +62,7 @@ fn verdict(shares: usize, is_v2: bool) -> Way<'static> {
             false => scene.shares(shares, CONNECTIONS),
         };
         let mut inboxes: Vec<Inbox> = (0..ticks).map(|_| arriving(&mut scene)).collect();
-        let start = Instant::now();
-        let mut answered = 0;
-        for inbox in &mut inboxes {
-            scene.tick(inbox);
-            answered += scene.outbox.shares;
-        }
-        let duration = start.elapsed();
-        assert_eq!(answered as usize, ticks * shares, "every line is a share");
-        duration
+        scene.time_of(&mut inboxes, ticks * shares)
     })
 }
 

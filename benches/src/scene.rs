@@ -142,6 +142,19 @@ impl Scene {
         inbox
     }
 
+    /// How long the ticks of `inboxes` take, in which so many shares are answered.
+    pub fn time_of(&mut self, inboxes: &mut [Inbox], shares: usize) -> Duration {
+        let start = std::time::Instant::now();
+        let mut answered = 0;
+        for inbox in inboxes {
+            self.tick(inbox);
+            answered += self.outbox.shares;
+        }
+        let duration = start.elapsed();
+        assert_eq!(answered as usize, shares, "every line is a share");
+        duration
+    }
+
     /// Shares made so far.
     pub fn shares_made(&self) -> u64 {
         self.extranonce2

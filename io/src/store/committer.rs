@@ -205,15 +205,14 @@ impl Committer {
         let sequence = self.sequence + 1;
         write_shares(&transaction, &part.shares, sequence)?;
         let written = if is_sum {
-            write_workers(&transaction, self.unsummed.workers.iter().filter(|(id, _)| !part.workers.contains_key(id)))?;
-            write_workers(&transaction, part.workers.iter())?;
-            let shares = [self.unsummed.shares.as_slice(), &part.shares].concat();
-            self.open_buckets.write(&transaction, &shares)?
+            let earlier = self.unsummed.workers.iter().filter(|(id, _)| !part.workers.contains_key(id));
+            write_workers(&transaction, earlier.chain(&part.workers))?;
+            self.open_buckets.write(&transaction, &self.unsummed.shares_with(&part.shares))?
         } else {
             Written::default()
         };
         let summed_sequence = if is_sum { sequence } else { self.summed_sequence };
-        write_summed(&transaction, summed_sequence, self.unsummed.first_bucket(&part.shares))?;
+        write_summed(&transaction, summed_sequence, self.unsummed.first_bucket_with(&part.shares))?;
         write_settings(&transaction, part)?;
         let worker_id_max = self.worker_id_max.max(largest_worker_id(part));
         write_meta(&transaction, sequence, worker_id_max, part)?;

@@ -8,6 +8,7 @@
 use super::chunk;
 use super::pending::Pending;
 use super::saved_workers::SavedWorkers;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use warppool_components::limits::{COMMITS_BETWEEN_SUMS, STORE_ROWS_PENDING_MAX};
 use warppool_components::record::{ShareRow, WorkerRow};
@@ -21,6 +22,8 @@ pub(super) struct Unsummed {
     pub(super) workers: BTreeMap<u32, WorkerRow>,
     /// Commits since the last sums.
     commits: u32,
+    /// The first bucket that a share lies in.
+    first_bucket: Option<u64>,
 }
 
 impl Unsummed {
@@ -43,6 +46,7 @@ impl Unsummed {
 
     /// Takes in what was committed without sums.
     pub(super) fn add(&mut self, part: Pending) {
+        self.first_bucket = self.first_bucket.into_iter().chain(first_bucket(&part.shares)).min();
         self.shares.extend(part.shares);
         self.workers.extend(part.workers);
         self.commits += 1;
@@ -53,10 +57,20 @@ impl Unsummed {
         self.shares.clear();
         self.workers.clear();
         self.commits = 0;
+        self.first_bucket = None;
+    }
+
+    /// Its shares and `later` ones, in order.
+    pub(super) fn shares_with<'a>(&self, later: &'a [ShareRow]) -> Cow<'a, [ShareRow]> {
+        if self.shares.is_empty() { Cow::Borrowed(later) } else { Cow::Owned([&self.shares, later].concat()) }
     }
 
     /// The first bucket that a share of it, or of `later` ones, lies in.
-    pub(super) fn first_bucket(&self, later: &[ShareRow]) -> u64 {
-        self.shares.iter().chain(later).map(chunk::bucket).min().unwrap_or(u64::MAX)
+    pub(super) fn first_bucket_with(&self, later: &[ShareRow]) -> u64 {
+        self.first_bucket.into_iter().chain(first_bucket(later)).min().unwrap_or(u64::MAX)
     }
+}
+
+fn first_bucket(shares: &[ShareRow]) -> Option<u64> {
+    shares.iter().map(chunk::bucket).min()
 }
