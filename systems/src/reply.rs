@@ -13,6 +13,7 @@ use crate::resources::{
 use crate::vardiff::on_job;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Local, Query, Res, ResMut};
+use std::collections::HashSet;
 use std::time::Duration;
 use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
 use warppool_components::channel_v2::ChannelV2;
@@ -137,6 +138,7 @@ pub fn send(
         latest: latest.map(|(job, payouts, start)| Latest { job, payouts: payouts.into_inner(), start }),
         keep_alive,
         notify_bytes: 0,
+        unlike: HashSet::new(),
     };
     let turns = if fanout.is_done() { Vec::new() } else { fanout.take_largest() };
     outgoing.0.fanout_done = !turns.is_empty() && fanout.is_done();
@@ -211,6 +213,8 @@ struct Sending<'a> {
     latest: Option<Latest<'a>>,
     keep_alive: bool,
     notify_bytes: u64,
+    /// Groups whose members were looked at and are not alike: each member would look at all of them once more.
+    unlike: HashSet<(Entity, u32)>,
 }
 
 /// What a channel is owed, whatever it speaks.
@@ -301,7 +305,8 @@ impl Sending<'_> {
         };
         let Some(wanted) = state(first) else { return false };
         let Ok((_, channel, _, _, Some(v2))) = receivers.get(first) else { return false };
-        let members = v2::members_alike(&means.links, channel, v2, |member| state(member) == Some(wanted));
+        let is_alike = |member| state(member) == Some(wanted);
+        let members = v2::members_alike(&means.links, &mut self.unlike, channel, v2, is_alike);
         if members.is_empty() {
             return false;
         }

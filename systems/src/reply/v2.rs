@@ -19,6 +19,7 @@ use crate::resources::{Outgoing, Policy, PoolTotals, Replies};
 use crate::sha256d::{Hasher, Share};
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Local, Query, Res, ResMut, SystemParam};
+use std::collections::HashSet;
 use warppool_components::channel::Channel;
 use warppool_components::channel_v2::{ChannelV2, ConnectionV2};
 use warppool_components::job::{Job, JobPayouts, Payout};
@@ -254,14 +255,14 @@ pub fn send_ahead(
         return;
     };
     let outbox = &mut outgoing.0;
-    let first_byte = outbox.bytes.len();
+    let (first_byte, mut unlike) = (outbox.bytes.len(), HashSet::new());
     let rest = means.ahead.waiting.len().saturating_sub(FANOUT_CONNECTIONS_PER_TICK);
     for entity in means.ahead.waiting.split_off(rest) {
         let Ok((channel, v2)) = channels.get(entity) else { continue };
         // The first job comes first.
         let Some(payee) = channel.payout.filter(|_| lacks(v2, job)) else { continue };
         let (extranonce1, key) = (channel.extranonce1, channel.key);
-        let together = members_alike(&means.links, channel, v2, |member| {
+        let together = members_alike(&means.links, &mut unlike, channel, v2, |member| {
             channels.get(member).is_ok_and(|(channel, v2)| channel.payout == Some(payee) && lacks(v2, job))
         });
         let address = if together.is_empty() { v2.number } else { v2.group };
@@ -286,16 +287,23 @@ fn lacks(channel: &ChannelV2, job: &Job) -> bool {
     !channel.is_closing && channel.tip.is_some() && channel.held != Some(job.number)
 }
 
-/// The extended channels of a channel's group, itself among them, when there are several and all are alike; else none.
+/// The extended channels of a channel's group, itself among them, when there are several and all are alike; else none. `unlike`
+/// remembers groups that are not, so that not each of their members looks at all others in one tick.
 pub(super) fn members_alike(
     links: &Query<&ConnectionV2>,
+    unlike: &mut HashSet<(Entity, u32)>,
     channel: &Channel,
     v2: &ChannelV2,
     is_alike: impl Fn(Entity) -> bool,
 ) -> Vec<Entity> {
     let Some(link) = links.get(channel.connection).ok().filter(|_| v2.is_extended) else { return Vec::new() };
-    let mut members = link.members(v2.group);
-    if members.by_ref().nth(1).is_none() || !link.members(v2.group).all(is_alike) {
+    let group = (channel.connection, v2.group);
+    let are_several = link.members(v2.group).nth(1).is_some();
+    if !are_several || unlike.contains(&group) {
+        return Vec::new();
+    }
+    if !link.members(v2.group).all(is_alike) {
+        unlike.insert(group);
         return Vec::new();
     }
     link.members(v2.group).collect()
