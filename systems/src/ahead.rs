@@ -45,7 +45,8 @@ pub struct Ahead {
     made: u32,
 }
 
-/// Makes the job for the next height once the jobs of the present tip have gone out.
+/// Makes the job for the next height once the first jobs of the present tip have gone out: together with the full one, so
+/// that both are one write.
 pub fn reserve(world: &mut World, now: Now) {
     if !is_due(world) {
         return;

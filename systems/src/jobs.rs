@@ -42,12 +42,16 @@ impl CoinbaseStart {
     }
 }
 
-/// Makes the job that is due, if one is, or else the one to be sent ahead of the next tip.
+/// Makes the job that is due, if one is, and the one to be sent ahead of the next tip. The first job of a tip goes alone.
 pub fn jobs(world: &mut World) {
     let now = world.resource::<Moment>().0;
-    match due(world, now) {
-        Some((template, clean)) => make_job(world, now, &template, clean),
-        None => ahead::reserve(world, now),
+    let due = due(world, now);
+    let is_clean = due.as_ref().is_some_and(|(_, clean)| *clean);
+    if let Some((template, clean)) = due {
+        make_job(world, now, &template, clean);
+    }
+    if !is_clean {
+        ahead::reserve(world, now);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::resources::{
 use crate::vardiff::on_job;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::system::{Local, Query, Res, ResMut};
+use bevy_ecs::world::Mut;
 use std::collections::HashSet;
 use std::time::Duration;
 use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
@@ -29,7 +30,7 @@ use warppool_net::wire::v1::emit::{self, Notify};
 mod v2;
 
 pub use v2::send_ahead;
-use v2::{Means, Roots, Subject, Tallies};
+use v2::{Means, Roots, Subject, Tallies, Which};
 
 /// Writes the answers to this tick's lines.
 pub fn answer(
@@ -124,9 +125,9 @@ pub fn send(
     }
     // Once miners were released, or a newer tip is known, the work that is left is of no use.
     let is_of_use = !node.released && !node.is_stale;
-    let latest = board.latest().filter(|_| is_of_use).and_then(|entity| jobs.get_mut(entity).ok());
+    let (latest, ahead) = the_two(&mut jobs, board.latest().filter(|_| is_of_use), means.ahead.job);
     if broadcast {
-        let is_clean = latest.as_ref().is_some_and(|(job, ..)| job.clean);
+        let is_clean = latest.as_ref().is_some_and(|latest| latest.job.clean);
         fanout.begin(receivers.iter().map(|(channel, _, vardiff, ..)| waiting(channel, vardiff, is_clean)));
     }
     let owed = std::mem::take(&mut owed.0);
@@ -135,7 +136,8 @@ pub fn send(
         now: moment.0.instant,
         settings: &policy.0.payout,
         payees: &payees,
-        latest: latest.map(|(job, payouts, start)| Latest { job, payouts: payouts.into_inner(), start }),
+        latest,
+        ahead,
         keep_alive,
         notify_bytes: 0,
         unlike: HashSet::new(),
@@ -144,8 +146,12 @@ pub fn send(
     outgoing.0.fanout_done = !turns.is_empty() && fanout.is_done();
     let turns = turns.into_iter().map(|turn| (turn.channel, Some(turn.is_clean)));
     for (entity, turn) in order.into_iter().map(|channel| (channel, None)).chain(turns) {
-        let may_be_of_a_group = turn.is_some() && !means.links.is_empty();
-        if may_be_of_a_group && sending.serve_group(turn, entity, &mut means, &mut receivers, &mut outgoing.0) {
+        let Ok((_, channel, _, _, v2)) = receivers.get(entity) else { continue };
+        let has_siblings = v2.is_some_and(|v2| v2::has_siblings(&means.links, channel, v2));
+        if turn.is_some()
+            && has_siblings
+            && sending.serve_group(turn, entity, &mut means, &mut receivers, &mut outgoing.0)
+        {
             continue;
         }
         let Ok((_, mut channel, mut vardiff, mut epochs, v2)) = receivers.get_mut(entity) else { continue };
@@ -156,7 +162,7 @@ pub fn send(
                 if due.is_first && due.gets_job {
                     means.ahead.waiting.push(entity);
                 }
-                sending.serve_v2(&due, &channel, &mut v2, &mut means.roots, &mut outgoing.0);
+                sending.serve_v2(&due, &channel, &mut v2, &mut means, &mut outgoing.0);
             }
         }
         if due.gets_job {
@@ -164,8 +170,11 @@ pub fn send(
         }
     }
     totals.notify_bytes += sending.notify_bytes;
-    if let Some(Latest { job, payouts, start }) = &sending.latest {
-        means.fill_roots(job, payouts, start, &mut outgoing.0.bytes);
+    if let Some(latest) = &sending.latest {
+        means.fill_roots(Which::Latest, latest, &mut outgoing.0.bytes);
+    }
+    if let Some(ahead) = &sending.ahead {
+        means.fill_roots(Which::Ahead, ahead, &mut outgoing.0.bytes);
     }
     if let Some(latest) = sending.latest.filter(|_| broadcast) {
         outgoing.0.new_tip = latest.job.clean;
@@ -198,11 +207,30 @@ fn forget_notifies(entity: Entity, jobs: &mut Jobs) {
 /// The jobs that are sent.
 type Jobs<'w, 's> = Query<'w, 's, (&'static Job, &'static mut JobPayouts, &'static CoinbaseStart)>;
 
-/// The latest job.
-struct Latest<'a> {
+/// A job that is sent.
+struct Sendable<'a> {
     job: &'a Job,
     payouts: &'a mut JobPayouts,
     start: &'a CoinbaseStart,
+}
+
+/// The latest job, and the one that is sent ahead with it.
+fn the_two<'a>(
+    jobs: &'a mut Jobs,
+    latest: Option<Entity>,
+    ahead: Option<Entity>,
+) -> (Option<Sendable<'a>>, Option<Sendable<'a>>) {
+    let sendable = |(job, payouts, start): (&'a Job, Mut<'a, JobPayouts>, &'a CoinbaseStart)| Sendable {
+        job,
+        payouts: payouts.into_inner(),
+        start,
+    };
+    let Some(latest) = latest else { return (None, None) };
+    let Some(ahead) = ahead.filter(|ahead| jobs.contains(*ahead)) else {
+        return (jobs.get_mut(latest).ok().map(sendable), None);
+    };
+    jobs.get_many_mut([latest, ahead])
+        .map_or((None, None), |[latest, ahead]| (Some(sendable(latest)), Some(sendable(ahead))))
 }
 
 /// The sending of one tick.
@@ -210,7 +238,9 @@ struct Sending<'a> {
     now: Instant,
     settings: &'a PayoutSettings,
     payees: &'a Payees,
-    latest: Option<Latest<'a>>,
+    latest: Option<Sendable<'a>>,
+    /// The job of the next height.
+    ahead: Option<Sendable<'a>>,
     keep_alive: bool,
     notify_bytes: u64,
     /// Groups whose members were looked at and are not alike: each member would look at all of them once more.
@@ -269,7 +299,7 @@ impl Sending<'_> {
     }
 
     /// All in one write.
-    fn serve_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, roots: &mut Roots, outbox: &mut Outbox) {
+    fn serve_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, means: &mut Means, outbox: &mut Outbox) {
         if v2.is_closing {
             return;
         }
@@ -279,7 +309,11 @@ impl Sending<'_> {
         }
         let job = self.latest.as_ref().map(|latest| latest.job.id).filter(|_| due.gets_job);
         if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
-            self.give(payee, channel.extranonce1, v2, roots, outbox);
+            self.give(payee, channel.extranonce1, v2, &mut means.roots, outbox);
+            // Nobody waits for the job of the next height: it does not make the first one of a tip longer.
+            if !due.is_clean && channel.payout == Some(payee) {
+                self.give_ahead(payee, channel.extranonce1, v2, means, outbox);
+            }
         }
         push_own(outbox, start, channel.key);
     }
@@ -294,14 +328,13 @@ impl Sending<'_> {
         receivers: &mut Receivers,
         outbox: &mut Outbox,
     ) -> bool {
-        let Some((id, number)) = self.latest.as_ref().map(|latest| (latest.job.id, latest.job.number)) else {
-            return false;
-        };
-        // Tip, whether it has the job already, payee.
+        let Some(id) = self.latest.as_ref().map(|latest| latest.job.id) else { return false };
+        // Tip, the job that waits for the next one, payees.
         let state = |entity: Entity| {
             let (_, channel, _, _, v2) = receivers.get(entity).ok()?;
             let lacks = channel.ready && !channel.owes_job && channel.last_job < Some(id);
-            v2.filter(|v2| lacks && !v2.is_closing).map(|v2| (v2.tip, v2.held == Some(number), channel.payout_of(id)))
+            let payees = (channel.payout_of(id), channel.payout);
+            v2.filter(|v2| lacks && !v2.is_closing).map(|v2| (v2.tip, v2.held, payees))
         };
         let Some(wanted) = state(first) else { return false };
         let Ok((_, channel, _, _, Some(v2))) = receivers.get(first) else { return false };
@@ -319,8 +352,11 @@ impl Sending<'_> {
                 v2::set_target(&mut outbox.bytes, &v2, difficulty);
             }
         }
-        if let (.., Some(payee)) = wanted {
+        if let (_, _, (Some(payee), next_payee)) = wanted {
             self.give(payee, extranonce1, &mut group, &mut means.roots, outbox);
+            if turn == Some(false) && next_payee == Some(payee) {
+                self.give_ahead(payee, extranonce1, &mut group, means, outbox);
+            }
         }
         push_own(outbox, start, key);
         for member in members {
@@ -349,9 +385,28 @@ impl Sending<'_> {
         self.notify_bytes += (outbox.bytes.len() - from) as u64;
     }
 
+    /// The job of the next height, in the same write as the latest one.
+    fn give_ahead(
+        &mut self,
+        payee: u32,
+        extranonce1: [u8; EXTRANONCE1_BYTES],
+        v2: &mut ChannelV2,
+        means: &mut Means,
+        outbox: &mut Outbox,
+    ) {
+        let Some(Sendable { job, payouts, .. }) = self.ahead.as_mut().filter(|ahead| v2::lacks(v2, ahead.job)) else {
+            return;
+        };
+        let from = outbox.bytes.len();
+        let payout = jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings);
+        let subject = Subject { job, payout, payee, extranonce1 };
+        v2::give_ahead(&mut outbox.bytes, v2, &subject, &mut means.ahead_roots);
+        self.notify_bytes += (outbox.bytes.len() - from) as u64;
+    }
+
     /// The latest job's coinbase for a payee, and the job.
     fn payout(&mut self, payee: u32) -> (&mut Payout, &Job) {
-        let Latest { job, payouts, .. } = self.latest.as_mut().expect("asked only when there is a job");
+        let Sendable { job, payouts, .. } = self.latest.as_mut().expect("asked only when there is a job");
         (jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings), job)
     }
 

@@ -14,7 +14,7 @@ use crate::fanout::Fanout;
 use crate::hash::Hashing;
 use crate::jobs::{self, CoinbaseStart};
 use crate::payees::Payees;
-use crate::reply::push_own;
+use crate::reply::{Sendable, push_own};
 use crate::resources::{Outgoing, Policy, PoolTotals, Replies};
 use crate::sha256d::{Hasher, Share};
 use bevy_ecs::entity::Entity;
@@ -137,14 +137,8 @@ impl Roots {
     }
 
     /// Hashes what is missing, all of one job, and puts it in its place.
-    pub(super) fn fill(
-        &mut self,
-        hasher: &Hasher,
-        job: &Job,
-        payouts: &JobPayouts,
-        start: &CoinbaseStart,
-        out: &mut [u8],
-    ) {
+    fn fill(&mut self, hasher: &Hasher, sent: &Sendable<'_>, out: &mut [u8]) {
+        let Sendable { job, payouts, start } = sent;
         let mut hashes = [ShareHash { header: [0; 80], hash: Hash256::ZERO }; ROOTS_PER_BATCH];
         for missing in self.0.chunks(ROOTS_PER_BATCH) {
             let mut shares = [Share::EMPTY; ROOTS_PER_BATCH];
@@ -190,6 +184,12 @@ pub(super) fn give(out: &mut Vec<u8>, channel: &mut ChannelV2, subject: &Subject
     channel.held = None;
 }
 
+/// Sends a channel or group the job of the next height.
+pub(super) fn give_ahead(out: &mut Vec<u8>, channel: &mut ChannelV2, subject: &Subject<'_>, roots: &mut Roots) {
+    send_job(out, channel, subject, None, roots);
+    channel.held = Some(subject.job.number);
+}
+
 /// A job that takes effect at once, or without `min_ntime` one that waits for its tip.
 fn send_job(out: &mut Vec<u8>, channel: &ChannelV2, subject: &Subject<'_>, min_ntime: Option<u32>, roots: &mut Roots) {
     let (channel_id, job) = (channel.number, subject.job);
@@ -220,22 +220,38 @@ pub struct Means<'w, 's> {
     /// The channels of each connection.
     pub(super) links: Query<'w, 's, &'static ConnectionV2>,
     hashing: Option<Res<'w, Hashing>>,
-    /// Roots that are yet to be hashed.
+    /// Roots of the latest job that are yet to be hashed.
     pub(super) roots: Local<'s, Roots>,
+    /// Roots of the job that is sent ahead that are yet to be hashed.
+    pub(super) ahead_roots: Local<'s, Roots>,
+}
+
+/// Whose roots.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    /// The latest job's.
+    Latest,
+    /// Those of the job that is sent ahead.
+    Ahead,
 }
 
 impl Means<'_, '_> {
-    /// Puts the roots of `job` into what was written.
-    pub(super) fn fill_roots(&mut self, job: &Job, payouts: &JobPayouts, start: &CoinbaseStart, out: &mut [u8]) {
-        if self.roots.0.is_empty() {
+    /// Puts the roots of a job into what was written.
+    pub(super) fn fill_roots(&mut self, which: Which, sent: &Sendable<'_>, out: &mut [u8]) {
+        let roots = match which {
+            Which::Latest => &mut self.roots,
+            Which::Ahead => &mut self.ahead_roots,
+        };
+        if roots.0.is_empty() {
             return;
         }
         let hashing = self.hashing.as_deref().copied().unwrap_or_else(Hashing::of_this_machine);
-        self.roots.fill(&hashing.hasher, job, payouts, start, out);
+        roots.fill(&hashing.hasher, sent, out);
     }
 }
 
-/// Sends the job of the next height ahead, to so many channels a tick, when nobody waits for work of this one.
+/// Sends the job of the next height ahead to those who did not get it with the full job, so many channels a tick, when nobody
+/// waits for work of this height.
 #[expect(clippy::too_many_arguments, reason = "a system's parameters are what it touches")]
 pub fn send_ahead(
     policy: Res<Policy>,
@@ -250,10 +266,11 @@ pub fn send_ahead(
     if means.ahead.waiting.is_empty() || !fanout.is_done() {
         return;
     }
-    let Some((job, mut payouts, start)) = means.ahead.job.and_then(|entity| jobs.get_mut(entity).ok()) else {
+    let Some((job, payouts, start)) = means.ahead.job.and_then(|entity| jobs.get_mut(entity).ok()) else {
         means.ahead.waiting.clear();
         return;
     };
+    let payouts = payouts.into_inner();
     let outbox = &mut outgoing.0;
     let (first_byte, mut unlike) = (outbox.bytes.len(), HashSet::new());
     let rest = means.ahead.waiting.len().saturating_sub(FANOUT_CONNECTIONS_PER_TICK);
@@ -267,10 +284,10 @@ pub fn send_ahead(
         });
         let address = if together.is_empty() { v2.number } else { v2.group };
         let to = ChannelV2 { number: address, ..v2.clone() };
-        let payout = jobs::payout(job, &mut payouts, payee, payees.payee(payee), &policy.0.payout);
+        let payout = jobs::payout(job, payouts, payee, payees.payee(payee), &policy.0.payout);
         let from = outbox.bytes.len() as u32;
         let subject = Subject { job, payout, payee, extranonce1 };
-        send_job(&mut outbox.bytes, &to, &subject, None, &mut means.roots);
+        send_job(&mut outbox.bytes, &to, &subject, None, &mut means.ahead_roots);
         push_own(outbox, from, key);
         for member in together.into_iter().chain([entity]) {
             if let Ok((_, mut v2)) = channels.get_mut(member) {
@@ -279,12 +296,18 @@ pub fn send_ahead(
         }
     }
     totals.notify_bytes += (outbox.bytes.len() - first_byte) as u64;
-    means.fill_roots(job, &payouts, start, &mut outbox.bytes);
+    means.fill_roots(Which::Ahead, &Sendable { job, payouts, start }, &mut outbox.bytes);
 }
 
 /// Whether a channel that has work was not sent the job ahead.
-fn lacks(channel: &ChannelV2, job: &Job) -> bool {
+pub(super) fn lacks(channel: &ChannelV2, job: &Job) -> bool {
     !channel.is_closing && channel.tip.is_some() && channel.held != Some(job.number)
+}
+
+/// Whether there are other extended channels in a channel's group.
+pub(super) fn has_siblings(links: &Query<&ConnectionV2>, channel: &Channel, v2: &ChannelV2) -> bool {
+    let link = links.get(channel.connection).ok().filter(|_| v2.is_extended);
+    link.is_some_and(|link| link.members(v2.group).nth(1).is_some())
 }
 
 /// The extended channels of a channel's group, itself among them, when there are several and all are alike; else none. `unlike`
