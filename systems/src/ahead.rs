@@ -45,10 +45,9 @@ pub struct Ahead {
     made: u32,
 }
 
-/// Makes the job for the next height once the first jobs of the present tip have gone out: together with the full one, so
-/// that both are one write.
+/// Makes the job for the next height, if there is none and it can be known.
 pub fn reserve(world: &mut World, now: Now) {
-    if !is_due(world) {
+    if !is_wanted(world) {
         return;
     }
     let board = world.resource::<JobBoard>();
@@ -81,10 +80,15 @@ pub fn reserve(world: &mut World, now: Now) {
     ahead.waiting = waiting;
 }
 
-/// Whether a job should be made for the next height: there is somebody to have it, and nobody waits for better work.
+/// Whether a job should be made for the next height by itself: nobody waits for better work.
 pub fn is_due(world: &World) -> bool {
+    is_wanted(world) && world.resource::<Fanout>().is_done()
+}
+
+/// Whether there is somebody to have a job for the next height, and it can be known.
+fn is_wanted(world: &World) -> bool {
     let ahead = world.resource::<Ahead>();
-    if ahead.channels == 0 || ahead.job.is_some() || !world.resource::<Fanout>().is_done() {
+    if ahead.channels == 0 || ahead.job.is_some() {
         return false;
     }
     let view = world.resource::<NodeView>();

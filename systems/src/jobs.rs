@@ -7,6 +7,7 @@
 
 use crate::ahead;
 use crate::coinbase;
+use crate::fanout::Fanout;
 use crate::payees::Payees;
 use crate::resources::{JobBoard, Moment, NodeView, Outgoing, Policy};
 use crate::sha256d::Midstate;
@@ -46,11 +47,12 @@ impl CoinbaseStart {
 pub fn jobs(world: &mut World) {
     let now = world.resource::<Moment>().0;
     let due = due(world, now);
-    let is_clean = due.as_ref().is_some_and(|(_, clean)| *clean);
+    let is_clean = due.as_ref().map(|(_, clean)| *clean);
     if let Some((template, clean)) = due {
         make_job(world, now, &template, clean);
     }
-    if !is_clean {
+    // What is made now goes to everybody, also to those who still wait for the first job of the tip.
+    if is_clean == Some(false) || is_clean.is_none() && world.resource::<Fanout>().is_done() {
         ahead::reserve(world, now);
     }
 }

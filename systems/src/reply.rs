@@ -310,8 +310,7 @@ impl Sending<'_> {
         let job = self.latest.as_ref().map(|latest| latest.job.id).filter(|_| due.gets_job);
         if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
             self.give(payee, channel.extranonce1, v2, &mut means.roots, outbox);
-            // Nobody waits for the job of the next height: it does not make the first one of a tip longer.
-            if !due.is_clean && channel.payout == Some(payee) {
+            if channel.payout == Some(payee) {
                 self.give_ahead(payee, channel.extranonce1, v2, means, outbox);
             }
         }
@@ -354,7 +353,7 @@ impl Sending<'_> {
         }
         if let (_, _, (Some(payee), next_payee)) = wanted {
             self.give(payee, extranonce1, &mut group, &mut means.roots, outbox);
-            if turn == Some(false) && next_payee == Some(payee) {
+            if next_payee == Some(payee) {
                 self.give_ahead(payee, extranonce1, &mut group, means, outbox);
             }
         }
@@ -385,7 +384,8 @@ impl Sending<'_> {
         self.notify_bytes += (outbox.bytes.len() - from) as u64;
     }
 
-    /// The job of the next height, in the same write as the latest one.
+    /// The job of the next height, in the same write as the latest one. Nobody waits for it: it does not make the first job of
+    /// a tip longer.
     fn give_ahead(
         &mut self,
         payee: u32,
@@ -394,9 +394,9 @@ impl Sending<'_> {
         means: &mut Means,
         outbox: &mut Outbox,
     ) {
-        let Some(Sendable { job, payouts, .. }) = self.ahead.as_mut().filter(|ahead| v2::lacks(v2, ahead.job)) else {
-            return;
-        };
+        let is_first_of_tip = self.latest.as_ref().is_none_or(|latest| latest.job.clean);
+        let ahead = self.ahead.as_mut().filter(|ahead| !is_first_of_tip && v2::lacks(v2, ahead.job));
+        let Some(Sendable { job, payouts, .. }) = ahead else { return };
         let from = outbox.bytes.len();
         let payout = jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings);
         let subject = Subject { job, payout, payee, extranonce1 };
