@@ -318,11 +318,12 @@ if wants v2; then
     start_node lively_v2 --block-interval-seconds 4
     start_pool lively_v2 0
     echo
-    echo "A new tip to 10,000 miners: the server's CPU for it, its own time from the tip to the last write, and the time"
-    echo "from the first to the last receipt (median). Means of 5 tips; the CPU holds the full jobs that follow, too."
+    echo "A new tip to 10,000 miners: the server's CPU for it beyond that of as much time without one, its own time from the tip"
+    echo "to the last write, and the time from the first to the last receipt (median). Means of 5 tips; the CPU holds the full jobs"
+    echo "that follow, and of V2 the jobs that are sent ahead, too. Bare writes are those of a server that does nothing else."
     echo
-    echo "| | bytes each | server CPU ms a tip | ratio | tip to last write ms | ratio | first to last receipt ms |"
-    echo "|---|---|---|---|---|---|---|"
+    echo "| | bytes each | server CPU ms a tip | ratio | tip to last write ms | ratio | first to last receipt ms | idle CPU ms a second |"
+    echo "|---|---|---|---|---|---|---|---|"
     tip_row() {
         generate_in "$2" fanout --rounds 5 --metrics "$status" --login-timeout-seconds 300 "${@:3}"
         cpu_us="$(figure server_cpu_us_per_round)"
@@ -330,11 +331,24 @@ if wants v2; then
         [ "$2" != v1 ] || { v1_cpu_us="$cpu_us" && v1_last_us="$last_us"; }
         echo "| $1 | $(calculate %.0f "$(figure bytes_per_connection)") | $(calculate %.1f "$cpu_us / 1000") |" \
             "$(calculate %.2f "$cpu_us / $v1_cpu_us") | $(calculate %.1f "$last_us / 1000") |" \
-            "$(calculate %.2f "$last_us / $v1_last_us") | $(milliseconds first_to_last_p50_us) |"
+            "$(calculate %.2f "$last_us / $v1_last_us") | $(milliseconds first_to_last_p50_us) |" \
+            "$(milliseconds server_idle_cpu_us_per_second) |"
+    }
+    # What the kernel wants for one write of $1 bytes to each.
+    bare_row() {
+        start_echo --broadcast-interval-ms 1500 --broadcast-bytes "$1"
+        generate fanout --protocol echo --pool "$echo_address" -n 10000 --rounds 5 --server-pid "$echo_server"
+        stop_echo
+        cpu_us="$(figure server_cpu_us_per_round)"
+        echo "| bare writes, 10,000 connections | $1 | $(calculate %.1f "$cpu_us / 1000") |" \
+            "$(calculate %.2f "$cpu_us / $v1_cpu_us") | | | $(milliseconds first_to_last_p50_us) | |"
     }
     tip_row "V1, 10,000 connections" v1 -n 10000
     tip_row "V2, 10,000 connections" extended -n 10000
     tip_row "V2, 10 connections of 1000 channels" extended -n 10 --channels 1000
+    bare_row 1110
+    # A frame of 54 bytes, encrypted: two tags more.
+    bare_row 86
     stop_pool
 fi
 

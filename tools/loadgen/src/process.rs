@@ -49,6 +49,25 @@ pub fn cpu_time(pid: Option<u32>) -> Result<CpuTime, ProcessError> {
     parse_cpu_time(&text).ok_or(ProcessError { what: "CPU time", path, reason: "unknown format".to_owned() })
 }
 
+/// Time that the threads of a process which are alive now have run, to the nanosecond: for differences too small for
+/// [`cpu_time`].
+///
+/// # Errors
+/// When there is no such process, it may not be read, or the kernel does not keep the figure.
+pub fn run_time(pid: u32) -> Result<Duration, ProcessError> {
+    let path = path_of(Some(pid), "task");
+    let failed = |reason: String| ProcessError { what: "the time of its threads", path: path.clone(), reason };
+    let mut sum = Duration::ZERO;
+    for thread in fs::read_dir(&path).map_err(|error| failed(error.to_string()))? {
+        let thread = thread.map_err(|error| failed(error.to_string()))?.path();
+        // A thread may end meanwhile.
+        let Ok(text) = fs::read_to_string(thread.join("schedstat")) else { continue };
+        let nanoseconds = text.split_whitespace().next().and_then(|field| field.parse().ok());
+        sum += Duration::from_nanos(nanoseconds.ok_or_else(|| failed("unknown format".to_owned()))?);
+    }
+    Ok(sum)
+}
+
 /// Resident memory of a process in bytes; `None` is this one.
 ///
 /// # Errors
@@ -103,7 +122,7 @@ fn parse_cpu_time(stat: &str) -> Option<CpuTime> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CpuTime, cpu_time, open_files_max, parse_cpu_time, resident_bytes};
+    use super::{CpuTime, cpu_time, open_files_max, parse_cpu_time, resident_bytes, run_time};
     use std::time::Duration;
 
     #[test]
@@ -117,6 +136,8 @@ mod tests {
     #[test]
     fn this_process_can_be_read_and_a_missing_one_is_named() {
         assert!(cpu_time(None).is_ok());
+        assert!(run_time(std::process::id()).expect("this process") > Duration::ZERO);
+        assert!(run_time(u32::MAX).is_err());
         assert!(resident_bytes(Some(std::process::id())).expect("this process") > 100_000);
         assert!(open_files_max().expect("this process") > 0);
         let error = cpu_time(Some(u32::MAX)).expect_err("no such process").to_string();

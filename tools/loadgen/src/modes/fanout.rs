@@ -14,6 +14,12 @@ use crate::swarm::{Heard, Link, Observer, Protocol, Swarm, SwarmError, Target, i
 /// Connections stay quiet this long before a round, so that late login traffic is not measured.
 const QUIET: Duration = Duration::from_millis(300);
 
+/// The same where the server's CPU is measured, because the full job, which follows the tip, counts with the tip.
+const QUIET_FOR_CPU: Duration = Duration::from_millis(700);
+
+/// How often the server's CPU is read while a tip is awaited.
+const READING: Duration = Duration::from_millis(50);
+
 /// What to do.
 #[derive(Clone)]
 pub struct Options {
@@ -54,8 +60,11 @@ pub struct Figures {
     pub server_tip_to_first_mean_us: Option<f64>,
     /// Mean over the rounds of what the server says: tip taken to last write handed to the kernel, in microseconds.
     pub server_tip_to_last_mean_us: Option<f64>,
-    /// CPU time of the server a round, in microseconds, when its process was named.
+    /// CPU time of the server a round beyond what it uses while nothing happens, in microseconds, when its process was named.
     pub server_cpu_us_per_round: Option<f64>,
+    /// CPU time of the server in a second in which nothing happens, in microseconds, when its process was named and tips were
+    /// waited for.
+    pub server_idle_cpu_us_per_second: Option<f64>,
 }
 
 /// Logs in and measures the rounds.
@@ -69,24 +78,84 @@ pub fn run(options: &Options) -> Result<Figures, SwarmError> {
     let (connections, channels) = (options.target.connections, arrivals.channels);
     let mut figures = Figures { connections, channels, ..Figures::default() };
     let before = ServerFigures::read(options)?;
+    let mut meter = options.target.server_pid.map(Meter::start).transpose()?;
+    be_quiet(&mut swarm, &mut arrivals, options)?;
     for _ in 0..options.rounds {
-        measure_round(&mut swarm, &mut arrivals, options, &mut figures)?;
+        measure_round(&mut swarm, &mut arrivals, &mut meter, options, &mut figures)?;
     }
     ServerFigures::read(options)?.add_to(&mut figures, &before);
+    if let Some(meter) = meter {
+        meter.add_to(&mut figures);
+    }
     Ok(figures)
+}
+
+fn be_quiet(swarm: &mut Swarm, arrivals: &mut Arrivals, options: &Options) -> Result<(), SwarmError> {
+    let quiet = if options.target.server_pid.is_some() { QUIET_FOR_CPU } else { QUIET };
+    let quiet_until = Instant::now() + quiet;
+    while Instant::now() < quiet_until {
+        swarm.turn(quiet, arrivals)?;
+    }
+    Ok(())
+}
+
+/// The server's CPU time, told apart: while nothing happens, and in rounds.
+struct Meter {
+    pid: u32,
+    /// CPU and time at the last reading.
+    last: (Duration, Instant),
+    /// CPU and time.
+    idle: (Duration, Duration),
+    rounds: (Duration, Duration),
+}
+
+impl Meter {
+    fn start(pid: u32) -> Result<Self, SwarmError> {
+        let last = (process::run_time(pid)?, Instant::now());
+        Ok(Self { pid, last, idle: Default::default(), rounds: Default::default() })
+    }
+
+    /// What was used since the last reading.
+    fn step(&mut self) -> Result<(Duration, Duration), SwarmError> {
+        let now = (process::run_time(self.pid)?, Instant::now());
+        let before = std::mem::replace(&mut self.last, now);
+        Ok((now.0.saturating_sub(before.0), now.1 - before.1))
+    }
+
+    fn skip(&mut self) -> Result<(), SwarmError> {
+        self.step().map(drop)
+    }
+
+    fn count_idle(&mut self) -> Result<(), SwarmError> {
+        let (cpu, time) = self.step()?;
+        self.idle = (self.idle.0 + cpu, self.idle.1 + time);
+        Ok(())
+    }
+
+    fn count_round(&mut self) -> Result<(), SwarmError> {
+        let (cpu, time) = self.step()?;
+        self.rounds = (self.rounds.0 + cpu, self.rounds.1 + time);
+        Ok(())
+    }
+
+    fn add_to(&self, figures: &mut Figures) {
+        let is_known = self.idle.1 > READING;
+        let idle = if is_known { self.idle.0.as_secs_f64() / self.idle.1.as_secs_f64() } else { 0.0 };
+        let beyond = self.rounds.0.as_secs_f64() - idle * self.rounds.1.as_secs_f64();
+        figures.server_cpu_us_per_round = Some(beyond * 1e6 / figures.rounds.max(1) as f64);
+        figures.server_idle_cpu_us_per_second = is_known.then_some(idle * 1e6);
+    }
 }
 
 fn measure_round(
     swarm: &mut Swarm,
     arrivals: &mut Arrivals,
+    meter: &mut Option<Meter>,
     options: &Options,
     figures: &mut Figures,
 ) -> Result<(), SwarmError> {
-    let quiet_until = Instant::now() + QUIET;
-    while Instant::now() < quiet_until {
-        swarm.turn(QUIET, arrivals)?;
-    }
     arrivals.arm();
+    meter.as_mut().map_or(Ok(()), Meter::skip)?;
     let started_ns = swarm.now_ns();
     let _trigger = Trigger::start(&options.trigger)?;
     let deadline = Instant::now() + options.round_timeout;
@@ -94,27 +163,29 @@ fn measure_round(
         if Instant::now() >= deadline || swarm.ready_count() < options.target.connections {
             return Err(missing(swarm, arrivals, options));
         }
-        swarm.turn(options.round_timeout, arrivals)?;
+        let longest = if meter.is_some() { READING } else { options.round_timeout };
+        swarm.turn(longest, arrivals)?;
+        if arrivals.count == 0 {
+            meter.as_mut().map_or(Ok(()), Meter::count_idle)?;
+        }
     }
     arrivals.add_to(figures, started_ns, !options.trigger.is_empty());
-    Ok(())
+    be_quiet(swarm, arrivals, options)?;
+    meter.as_mut().map_or(Ok(()), Meter::count_round)
 }
 
 /// What the server and the system say of it.
 struct ServerFigures {
     tip_to_first: Option<Observations>,
     tip_to_last: Option<Observations>,
-    cpu: Option<Duration>,
 }
 
 impl ServerFigures {
     fn read(options: &Options) -> Result<Self, SwarmError> {
         let page = options.metrics.map(scrape::page).transpose()?;
-        let cpu = options.target.server_pid.map(|pid| process::cpu_time(Some(pid))).transpose()?;
         Ok(Self {
             tip_to_first: page.as_ref().and_then(|page| scrape::histogram(page, TIP_TO_FIRST)),
             tip_to_last: page.as_ref().and_then(|page| scrape::histogram(page, TIP_TO_LAST)),
-            cpu: cpu.map(process::CpuTime::total),
         })
     }
 
@@ -125,8 +196,6 @@ impl ServerFigures {
         };
         figures.server_tip_to_first_mean_us = mean_us(self.tip_to_first, before.tip_to_first);
         figures.server_tip_to_last_mean_us = mean_us(self.tip_to_last, before.tip_to_last);
-        let cpu = self.cpu.zip(before.cpu).map(|(after, before)| after.saturating_sub(before));
-        figures.server_cpu_us_per_round = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / figures.rounds.max(1) as f64);
     }
 }
 
@@ -245,7 +314,8 @@ impl Figures {
         report
             .add_if("server_tip_to_first_mean_us", self.server_tip_to_first_mean_us)
             .add_if("server_tip_to_last_mean_us", self.server_tip_to_last_mean_us)
-            .add_if("server_cpu_us_per_round", self.server_cpu_us_per_round);
+            .add_if("server_cpu_us_per_round", self.server_cpu_us_per_round)
+            .add_if("server_idle_cpu_us_per_second", self.server_idle_cpu_us_per_second);
         let receipts = (self.connections * self.rounds).max(1);
         report.add("bytes", self.bytes).add_decimal("bytes_per_connection", self.bytes as f64 / receipts as f64);
         report
