@@ -57,6 +57,16 @@ pub struct MinerMessage {
     pub text: Arc<str>,
 }
 
+/// The operator wants miners to connect anew, here or elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MinerMove {
+    /// `address.name`, or an address for all of its workers; nobody means everybody.
+    pub worker: Option<Arc<str>>,
+    /// Host and port of the pool from now on; nothing means where they are. At most
+    /// [`RECONNECT_HOST_BYTES_MAX`](crate::limits::RECONNECT_HOST_BYTES_MAX) bytes of printable ASCII.
+    pub place: Option<(Arc<str>, u16)>,
+}
+
 /// An order from outside the engine.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -64,6 +74,8 @@ pub enum Command {
     Reload(Box<Settings>),
     /// Show miners a sentence.
     ShowMessage(MinerMessage),
+    /// Tell miners to connect anew.
+    Reconnect(MinerMove),
     /// Write everything down, tell miners nothing, close every connection: the pool stops.
     Shutdown,
 }

@@ -373,6 +373,9 @@ pub const CLIENT_TRANSCRIPT_LINE_BYTES_MAX: usize = 400;
 /// Bytes of a message from the operator to miners: a line on a small screen, and far from what devices buffer.
 pub const MINER_MESSAGE_BYTES_MAX: usize = 200;
 
+/// Bytes of a host name that miners are sent to: the longest that the domain name system knows.
+pub const RECONNECT_HOST_BYTES_MAX: usize = 253;
+
 /// Orders of the operator that wait for the engine; one at a time is given by a person.
 pub const CONTROL_REQUESTS_QUEUED_MAX: usize = 16;
 

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => finish(doctor::doctor(&arguments, &mut io::stdout(), &mut io::stderr())),
         Command::Verify(arguments) => finish(verify::verify(&arguments, &mut io::stdout(), &mut io::stderr())),
         Command::Message(arguments) => finish(control::message(&arguments, &mut io::stdout(), &mut io::stderr())),
+        Command::Reconnect(arguments) => finish(control::reconnect(&arguments, &mut io::stdout(), &mut io::stderr())),
         Command::Tls { command: TlsCommand::SelfSigned(arguments) } => {
             finish(self_signed(&arguments, &mut io::stdout(), &mut io::stderr()))
         }

@@ -256,8 +256,8 @@ impl Pool {
             self.sockets.set_rate_limits(settings.rate_limits);
             inbox.commands.push(Command::Reload(Box::new(settings)));
         }
-        for (message, sender) in self.stop.take_messages() {
-            inbox.commands.push(Command::ShowMessage(message));
+        for (command, sender) in self.stop.take_for_miners() {
+            inbox.commands.push(command);
             self.message_senders.push(sender);
         }
         if stopping {

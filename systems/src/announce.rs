@@ -1,51 +1,82 @@
 //! Twelfth: what the operator has to say to miners.
 //!
 //! It stands behind all answers and jobs of the tick, and only those hear it that have a worker: before that, firmware
-//! does not expect lines that it did not ask for. Stratum V2 has no message for it.
+//! does not expect lines that it did not ask for. Stratum V2 has no message for sentences, only one for connecting anew.
 
-use crate::resources::{Messages, Outgoing, WorkerIndex};
+use crate::resources::{Announcement, Messages, Outgoing, WorkerIndex};
 use bevy_ecs::entity::Entity;
-use bevy_ecs::query::Without;
+use bevy_ecs::query::Has;
 use bevy_ecs::system::{Query, Res, ResMut};
+use std::collections::HashSet;
+use std::sync::Arc;
 use warppool_components::channel::Channel;
 use warppool_components::channel_v2::ChannelV2;
-use warppool_components::inbox::{MinerMessage, SharedBytes};
+use warppool_components::inbox::SharedBytes;
 use warppool_components::outbox::{Body, Write};
 use warppool_components::worker::WorkerIdentity;
 use warppool_net::wire::v1::emit;
+use warppool_net::wire::v2::Message;
+use warppool_net::wire::v2::message::Reconnect;
 
-/// Sends this tick's messages and says how many connections were sent each.
+/// Says what there is to say, and how many connections were told each.
 pub fn announce(
     mut messages: ResMut<Messages>,
     index: Res<WorkerIndex>,
     identities: Query<&WorkerIdentity>,
-    channels: Query<&Channel, Without<ChannelV2>>,
+    channels: Query<(&Channel, Has<ChannelV2>)>,
     mut outgoing: ResMut<Outgoing>,
 ) {
     if messages.0.is_empty() {
         return;
     }
     for message in messages.0.drain(..) {
-        let is_for = |worker: Entity| concerns(&message, worker, &index, &identities);
-        let hears = |channel: &&Channel| channel.ready && channel.submitters.iter().any(|(_, worker)| is_for(worker));
-        let body = text(&message);
-        let mut count = 0;
-        for channel in channels.iter().filter(hears) {
+        let said = Said::new(&message);
+        let is_for = |worker: Entity| concerns(said.worker, worker, &index, &identities);
+        let mut told = HashSet::new();
+        for (channel, is_v2) in &channels {
+            let hears = channel.ready && channel.submitters.iter().any(|(_, worker)| is_for(worker));
+            let body = if is_v2 { &said.frame } else { &said.line };
+            // A connection of Stratum V2 is told once, however many channels it has.
+            let Some(body) = body.as_ref().filter(|_| hears && told.insert(channel.key)) else { continue };
             outgoing.0.writes.push(Write { connection: channel.key, body: Body::Shared(body.clone()) });
-            count += 1;
         }
-        outgoing.0.messages_shown.push(count);
+        outgoing.0.messages_shown.push(told.len() as u32);
     }
 }
 
-fn concerns(message: &MinerMessage, worker: Entity, index: &WorkerIndex, identities: &Query<&WorkerIdentity>) -> bool {
-    let Some(wanted) = &message.worker else { return true };
-    let is_worker = index.by_label.get(wanted) == Some(&worker);
-    is_worker || identities.get(worker).is_ok_and(|identity| identity.address == *wanted)
+/// A message as it is written in both protocols.
+struct Said<'a> {
+    worker: Option<&'a Arc<str>>,
+    line: Option<SharedBytes>,
+    frame: Option<SharedBytes>,
 }
 
-fn text(message: &MinerMessage) -> SharedBytes {
-    let mut text = Vec::new();
-    emit::show_message(&mut text, &message.text);
-    text.into()
+impl<'a> Said<'a> {
+    fn new(message: &'a Announcement) -> Self {
+        let mut line = Vec::new();
+        match message {
+            Announcement::Sentence(sentence) => {
+                emit::show_message(&mut line, &sentence.text);
+                Self { worker: sentence.worker.as_ref(), line: Some(line.into()), frame: None }
+            }
+            Announcement::Move(order) => {
+                let (place, mut frame) = (order.place.as_ref(), Vec::new());
+                let (new_host, new_port) = place.map_or(("", 0), |(host, port)| (&**host, *port));
+                emit::reconnect(&mut line, place.map(|(host, port)| (&**host, *port)));
+                Reconnect { new_host: new_host.into(), new_port }.encode(&mut frame);
+                Self { worker: order.worker.as_ref(), line: Some(line.into()), frame: Some(frame.into()) }
+            }
+        }
+    }
+}
+
+fn concerns(
+    wanted: Option<&Arc<str>>,
+    worker: Entity,
+    index: &WorkerIndex,
+    identities: &Query<&WorkerIdentity>,
+) -> bool {
+    let Some(wanted) = wanted else { return true };
+    let is_worker = index.by_label.get(wanted) == Some(&worker);
+    is_worker || identities.get(worker).is_ok_and(|identity| identity.address == *wanted)
 }

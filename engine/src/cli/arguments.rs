@@ -37,6 +37,8 @@ pub enum Command {
     Verify(Verify),
     /// Show a sentence on the screens and in the logs of the miners of the pool that runs here.
     Message(Message),
+    /// Tell the miners of the pool that runs here to connect anew, here or elsewhere; not all firmware obeys.
+    Reconnect(Reconnect),
     /// Print every problem of a configuration; exit status 1 when there is one.
     CheckConfig(CheckConfig),
     /// Commands about TLS for miners.
@@ -272,6 +274,28 @@ pub struct Verify {
 /// Arguments of `warppool message`.
 #[derive(Args, Clone, Debug)]
 pub struct Message {
+    /// Whom.
+    #[command(flatten)]
+    pub whom: Whom,
+    /// The sentence.
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+}
+
+/// Arguments of `warppool reconnect`.
+#[derive(Args, Clone, Debug)]
+pub struct Reconnect {
+    /// Whom.
+    #[command(flatten)]
+    pub whom: Whom,
+    /// Where miners are to connect; without it, to where they are connected now.
+    #[arg(value_name = "HOST:PORT")]
+    pub place: Option<String>,
+}
+
+/// Which miners of which pool.
+#[derive(Args, Clone, Debug)]
+pub struct Whom {
     /// One worker (address.name) or all workers of an address; without it, every miner.
     #[arg(long, value_name = "NAME")]
     pub worker: Option<String>,
@@ -281,12 +305,9 @@ pub struct Message {
     /// Override a key of the configuration, as the pool was started with; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
-    /// The sentence.
-    #[arg(value_name = "TEXT")]
-    pub text: String,
 }
 
-impl Message {
+impl Whom {
     /// The sources of the configuration.
     pub fn sources(&self) -> Sources {
         Sources::of_process(Some(config_or_default(self.config.as_ref())), None, self.set.clone())

@@ -1,8 +1,8 @@
-//! `warppool message`: the operator's side of the socket.
+//! `warppool message` and `warppool reconnect`: the operator's side of the socket.
 
 use super::socket_path;
 use super::wire::{self, Answer, Order};
-use crate::cli::arguments::Message;
+use crate::cli::arguments::{Message, Reconnect, Whom};
 use crate::cli::exit_code::{DONE, FAILED, WRONG_USAGE};
 use crate::config::load;
 use std::io::{self, Write};
@@ -18,12 +18,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When an output cannot be written.
 pub fn message(arguments: &Message, output: &mut dyn Write, errors: &mut dyn Write) -> io::Result<u8> {
-    let order = Order::Message { worker: arguments.worker.clone(), text: arguments.text.clone() };
+    let order = Order::Message { worker: arguments.whom.worker.clone(), text: arguments.text.clone() };
+    tell(&order, &arguments.whom, output, errors)
+}
+
+/// Tells miners to connect anew, and how many were told. The result is the exit status.
+///
+/// # Errors
+/// When an output cannot be written.
+pub fn reconnect(arguments: &Reconnect, output: &mut dyn Write, errors: &mut dyn Write) -> io::Result<u8> {
+    let order = Order::Reconnect { worker: arguments.whom.worker.clone(), place: arguments.place.clone() };
+    tell(&order, &arguments.whom, output, errors)
+}
+
+fn tell(order: &Order, whom: &Whom, output: &mut dyn Write, errors: &mut dyn Write) -> io::Result<u8> {
     if let Err(why) = order.check() {
         writeln!(errors, "{why}")?;
         return Ok(WRONG_USAGE);
     }
-    let config = match load(&arguments.sources()) {
+    let config = match load(&whom.sources()) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             problems.0.iter().try_for_each(|problem| writeln!(errors, "{problem}"))?;
@@ -31,9 +44,9 @@ pub fn message(arguments: &Message, output: &mut dyn Write, errors: &mut dyn Wri
         }
     };
     let path = socket_path(&config.store_path());
-    match give(&path, &order) {
+    match give(&path, order) {
         Ok(Answer::Shown(0)) => {
-            let whom = arguments.worker.as_deref().map_or("no miner is connected".to_owned(), |worker| {
+            let whom = whom.worker.as_deref().map_or("no miner is connected".to_owned(), |worker| {
                 format!("no worker {worker} is connected: use address.name as the dashboard shows it, or an address")
             });
             writeln!(errors, "{whom}")?;

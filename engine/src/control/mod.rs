@@ -8,7 +8,7 @@ mod message;
 mod server;
 mod wire;
 
-pub use message::message;
+pub use message::{message, reconnect};
 pub use server::Control;
 pub use wire::{Answer, Order};
 

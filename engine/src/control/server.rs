@@ -1,6 +1,6 @@
 //! The pool's side of the socket.
 
-use super::wire::{self, Answer, Order};
+use super::wire::{self, Answer, Order, host_and_port};
 use crate::runtime::Stop;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, Permissions};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use warppool_components::inbox::MinerMessage;
+use warppool_components::inbox::{Command, MinerMessage, MinerMove};
 use warppool_components::limits::CONTROL_REQUESTS_QUEUED_MAX;
 
 /// How long one who has connected may take to say what he wants; the next one waits meanwhile.
@@ -36,7 +36,10 @@ impl Control {
         match Self::start(path, stop) {
             Ok(control) => Some(control),
             Err(error) => {
-                tracing::warn!("no orders are taken at {}, so warppool message cannot work: {error}", path.display());
+                tracing::warn!(
+                    "no orders are taken at {}, so warppool message and reconnect cannot work: {error}",
+                    path.display()
+                );
                 None
             }
         }
@@ -98,10 +101,18 @@ fn carry_out(order: Order, stop: &Stop) -> Answer {
     if let Err(why) = order.check() {
         return Answer::Refused(why);
     }
-    let Order::Message { worker, text } = order;
-    let message = MinerMessage { worker: worker.map(Into::into), text: text.into() };
-    let shown = stop.show(message).and_then(|answer| answer.recv_timeout(TICK_MAX).ok());
-    shown.map_or_else(|| Answer::Refused("the pool is too busy to show a message".to_owned()), Answer::Shown)
+    let command = match order {
+        Order::Message { worker, text } => {
+            Command::ShowMessage(MinerMessage { worker: worker.map(Into::into), text: text.into() })
+        }
+        Order::Reconnect { worker, place } => {
+            let place = place.as_deref().and_then(|place| host_and_port(place).ok());
+            let place = place.map(|(host, port)| (host.into(), port));
+            Command::Reconnect(MinerMove { worker: worker.map(Into::into), place })
+        }
+    };
+    let told = stop.tell_miners(command).and_then(|answer| answer.recv_timeout(TICK_MAX).ok());
+    told.map_or_else(|| Answer::Refused("the pool is too busy to tell miners anything".to_owned()), Answer::Shown)
 }
 
 impl Drop for Control {

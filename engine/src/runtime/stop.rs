@@ -8,7 +8,7 @@ use signal_hook::iterator::{Handle, Signals as SignalIterator};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use warppool_components::inbox::MinerMessage;
+use warppool_components::inbox::Command;
 use warppool_components::limits::CONTROL_REQUESTS_QUEUED_MAX;
 use warppool_components::settings::Settings;
 use warppool_net::transport::noise::AuthorityKey;
@@ -27,7 +27,7 @@ pub struct Reload {
 }
 
 /// A message for miners, and who wants to know how many were sent it.
-pub(super) type MessageOrder = (MinerMessage, Sender<u32>);
+pub(super) type MinerOrder = (Command, Sender<u32>);
 
 /// Ends or reloads a running pool, or speaks to its miners, from another thread.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct Stop {
 struct Shared {
     asked: AtomicBool,
     reload: Mutex<Option<Reload>>,
-    messages: Mutex<Vec<MessageOrder>>,
+    for_miners: Mutex<Vec<MinerOrder>>,
     certificate: Mutex<Option<Certificate>>,
 }
 
@@ -61,14 +61,14 @@ impl Stop {
         self.wake();
     }
 
-    /// Miners are shown a message; the answer says how many connections were sent it. `None` when very many wait.
-    pub fn show(&self, message: MinerMessage) -> Option<Receiver<u32>> {
+    /// Miners are told what `command` says; the answer says how many connections were. `None` when very many wait.
+    pub fn tell_miners(&self, command: Command) -> Option<Receiver<u32>> {
         let (sender, receiver) = channel::bounded(1);
-        let mut waiting = self.shared.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.shared.for_miners.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() == CONTROL_REQUESTS_QUEUED_MAX {
             return None;
         }
-        waiting.push((message, sender));
+        waiting.push((command, sender));
         drop(waiting);
         self.wake();
         Some(receiver)
@@ -92,8 +92,8 @@ impl Stop {
         self.shared.reload.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    pub(super) fn take_messages(&self) -> Vec<MessageOrder> {
-        std::mem::take(&mut *self.shared.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take_for_miners(&self) -> Vec<MinerOrder> {
+        std::mem::take(&mut *self.shared.for_miners.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn wake(&self) {
@@ -143,16 +143,17 @@ impl Drop for Signals {
 mod tests {
     use super::*;
     use mio::{Poll, Token};
+    use warppool_components::inbox::MinerMove;
 
     #[test]
     fn messages_that_the_engine_does_not_take_are_bounded() {
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
         let stop = Stop::new(Arc::new(waker));
-        let show = || stop.show(MinerMessage { worker: None, text: "hello".into() });
+        let show = || stop.tell_miners(Command::Reconnect(MinerMove { worker: None, place: None }));
         let waiting: Vec<_> = (0..CONTROL_REQUESTS_QUEUED_MAX).map(|_| show().expect("room")).collect();
         assert!(show().is_none());
-        for (number, (_, sender)) in stop.take_messages().into_iter().enumerate() {
+        for (number, (_, sender)) in stop.take_for_miners().into_iter().enumerate() {
             sender.try_send(number as u32).expect("somebody waits");
         }
         let answers: Vec<u32> = waiting.iter().map(|answer| answer.try_recv().expect("answered")).collect();

@@ -32,6 +32,24 @@ fn a_message_reaches_whom_it_is_for_and_nobody_else() {
 }
 
 #[test]
+fn miners_are_asked_to_move_when_the_operator_says_so() {
+    let (node, _directory) = node();
+    let site = Site::new(&node);
+    let pool = Pool::start(&site);
+    let config = site.path("config.toml");
+    let reconnect = |more: &[&str]| {
+        Program::start(&[&["reconnect", "--config", config.to_str().unwrap()], more].concat(), &[]).finish()
+    };
+    let mut miner = RawMiner::join(pool.miners, &format!("{}.one", address(1)));
+    let (status, text, errors) = reconnect(&["pool.example.com:3333"]);
+    assert_eq!((status, &*text), (Some(0), "sent to 1 connection"), "{errors}");
+    let asked = miner.wait_for("client.reconnect", |_| true);
+    assert_eq!(asked, serde_json::json!(["pool.example.com", "3333", 0]));
+    let (status, _, errors) = reconnect(&["pool.example.com"]);
+    assert!(status == Some(2) && errors.contains("is not HOST:PORT"), "{errors}");
+}
+
+#[test]
 fn the_socket_is_its_owners_alone_outlives_a_crash_and_ends_with_the_pool() {
     let (node, _directory) = node();
     let site = Site::new(&node);

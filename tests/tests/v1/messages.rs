@@ -1,6 +1,6 @@
 //! What the operator says to miners.
 
-use warppool_components::inbox::{Command, MinerMessage};
+use warppool_components::inbox::{Command, MinerMessage, MinerMove};
 use warppool_tests::pool::{Pool, authorize};
 use warppool_tests::work::address;
 
@@ -48,4 +48,27 @@ fn rule_07_a_message_waits_for_the_answers() {
     pool.command(message(Some(&address(1)), "again"));
     assert_eq!(pool.take(conn).len(), 1);
     assert_eq!(pool.miner(conn).messages, ["hello", "again"]);
+}
+
+/// The port is text: cgminer and what comes of it stay on theirs when it is a number. Nobody is closed.
+#[test]
+fn miners_are_told_to_connect_anew_when_the_operator_says_so() {
+    let mut pool = Pool::default().with_work();
+    let conns = [address(1), address(2)].map(|name| pool.join(&name, "x"));
+    for (worker, place, line) in [
+        (None, None, r#"{"id":null,"method":"client.reconnect","params":[]}"#),
+        (
+            Some(&*address(2)),
+            Some(("pool.example.com", 3333)),
+            r#"{"id":null,"method":"client.reconnect","params":["pool.example.com","3333",0]}"#,
+        ),
+    ] {
+        conns.iter().for_each(|conn| drop(pool.take(*conn)));
+        let place = place.map(|(host, port)| (host.into(), port));
+        pool.command(Command::Reconnect(MinerMove { worker: worker.map(Into::into), place }));
+        let told = conns.map(|conn| pool.take(conn).contains(&line.to_owned()));
+        assert_eq!(told, [worker.is_none(), true]);
+        assert_eq!(pool.messages_shown.last(), Some(&told.map(u32::from).iter().sum()));
+    }
+    assert!(conns.iter().all(|conn| pool.closed(*conn).is_none()));
 }

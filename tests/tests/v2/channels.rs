@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::connection::CloseReason;
-use warppool_components::inbox::{Command, MinerMessage};
+use warppool_components::inbox::{Command, MinerMessage, MinerMove};
 use warppool_components::limits::CHANNELS_PER_CONNECTION_MAX;
 use warppool_components::settings::Payee;
 use warppool_components::units::{Difficulty, Target};
@@ -337,4 +337,21 @@ fn messages_of_the_operator_are_not_sent_in_frames() {
     assert_eq!(client.hear(&mut pool), []);
     pool.command(Command::Shutdown);
     assert_eq!(pool.closed(client.conn), Some(CloseReason::Shutdown));
+}
+
+/// Once, however many channels it has.
+#[test]
+fn a_connection_is_told_to_connect_anew_when_the_operator_says_so() {
+    let mut pool = Pool::default().with_work();
+    let mut client = Client::connect(&mut pool, "maker", 0);
+    client.open_extended(&mut pool, &address(1));
+    client.open_extended(&mut pool, &address(2));
+    for (place, expected) in [(None, ("", 0)), (Some(("pool.example.com", 3333)), ("pool.example.com", 3333))] {
+        client.hear(&mut pool);
+        let place = place.map(|(host, port): (&str, u16)| (host.into(), port));
+        pool.command(Command::Reconnect(MinerMove { worker: None, place }));
+        let (host, port) = expected;
+        assert_eq!(client.hear(&mut pool), [Heard::Reconnect { host: host.into(), port }]);
+        assert_eq!(pool.messages_shown.last(), Some(&1));
+    }
 }

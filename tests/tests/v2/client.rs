@@ -54,6 +54,10 @@ pub(crate) enum Heard {
     Target {
         channel: u32,
     },
+    Reconnect {
+        host: String,
+        port: u16,
+    },
     Credited {
         channel: u32,
         last: u32,
@@ -301,6 +305,10 @@ impl Client {
             (0, SetNewPrevHash::TYPE) => {
                 assert!(frame.len() < 100, "a tip is {} bytes", frame.len());
                 self.tip(&SetNewPrevHash::decode(frame).expect("well-formed"))
+            }
+            (0, Reconnect::TYPE) => {
+                let message = Reconnect::decode(frame).expect("well-formed");
+                Heard::Reconnect { host: message.new_host.to_text(), port: message.new_port }
             }
             (0, SetTarget::TYPE) => {
                 let message = SetTarget::decode(frame).expect("well-formed");

@@ -1,7 +1,8 @@
 //! The hunt for mutants: a copy of the repository, one defect at a time, and seeds until one finds it.
 //!
-//! The copy stands in the target directory and shares it, so that what no mutant touches is compiled once. It is not
-//! optimised: most defects are found in the first minutes of simulated time, so compiling would take longer than it saves.
+//! The copy and what is built of it stand in folders of their own in the target directory: cargo tells packages of the
+//! copy and of the repository apart by nothing but their place in the workspace, and would take a mutant for the real one. It
+//! is not optimised: most defects are found in the first minutes of simulated time, so compiling would take longer than it saves.
 
 use crate::mutant::{self, Mutant};
 use std::fs;
@@ -65,7 +66,7 @@ impl Copy {
     fn make() -> Result<Self, String> {
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| mutant::repository().join("target"), PathBuf::from);
-        let copy = Self { root: target.join("mutants"), target };
+        let copy = Self { root: target.join("mutants/source"), target: target.join("mutants/built") };
         let listed =
             run(Command::new("git").args(["ls-files", "-z", "-c", "-o", "--exclude-standard"]), &mutant::repository())?;
         for file in String::from_utf8_lossy(&listed.stdout).split('\0').filter(|file| !file.is_empty()) {

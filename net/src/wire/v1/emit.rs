@@ -177,6 +177,19 @@ pub fn show_message(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(b"]}\n");
 }
 
+/// Tells a miner to connect anew, to this host and port or to where it is. The port is text, because cgminer and what comes of
+/// it keep the present one when it is a number.
+pub fn reconnect(out: &mut Vec<u8>, place: Option<(&str, u16)>) {
+    notification_start(out, "client.reconnect");
+    if let Some((host, port)) = place {
+        push_string(out, host);
+        out.push(b',');
+        push_string(out, &port.to_string());
+        out.extend_from_slice(b",0");
+    }
+    out.extend_from_slice(b"]}\n");
+}
+
 /// A job as a miner is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Notify<'a> {
