@@ -57,6 +57,11 @@ impl Job {
         bytes
     }
 
+    /// Version bits in which a share may differ from the job, whatever its miner was told.
+    pub fn version_mask(&self) -> u32 {
+        self.given.as_deref().map_or(u32::MAX, |given| given.version_mask)
+    }
+
     /// What stands before those bytes.
     pub fn hashed_once(&self) -> &[u8] {
         self.given.as_deref().map_or(&*self.coinbase_prefix, GivenCoinbase::hashed_once)

@@ -163,6 +163,18 @@ pub const UPSTREAM_FUTURE_JOBS_MAX: usize = 16;
 /// Longest payload of a frame that is taken from an upstream: a job with a coinbase of two times 64 KiB.
 pub const UPSTREAM_FRAME_PAYLOAD_BYTES_MAX: u32 = 256 * 1024;
 
+/// Longest line that is taken from an upstream: such a job with its bytes in hexadecimal.
+pub const UPSTREAM_LINE_BYTES_MAX: usize = 256 * 1024;
+
+/// Messages of an upstream that come while an answer is waited for and are heard later. Pools send a difficulty and a job or two.
+pub const UPSTREAM_KEPT_MESSAGES_MAX: usize = 32;
+
+/// Characters of a text of an upstream that are logged: enough to understand it, too few to flood a log.
+pub const UPSTREAM_TEXT_CHARACTERS_MAX: usize = 160;
+
+/// Seconds between two messages for people of an upstream that are logged.
+pub const UPSTREAM_MESSAGE_SECONDS: u64 = 10;
+
 /// Bytes to an upstream that it does not read; far more than all answers that may be pending ask for.
 pub const UPSTREAM_SEND_BYTES_MAX: usize = 256 * 1024;
 

@@ -18,6 +18,9 @@ pub const UPSTREAM_OWN_BYTES: usize = EXTRANONCE1_BYTES + UPSTREAM_EXTRANONCE2_B
 /// Where the miner's part begins in a claim, which is filled up at the left.
 const CLAIMED_FROM: usize = EXTRANONCE2_BYTES - UPSTREAM_EXTRANONCE2_BYTES;
 
+/// Version bits that a job of Stratum V2 lets miners roll (BIP323).
+pub const VERSION_MASK_V2: u32 = 0x1fff_ffe0;
+
 /// The last bytes before ours.
 pub type Lead = [u8; LEAD_BYTES];
 
@@ -34,14 +37,23 @@ pub struct GivenCoinbase {
     pub suffix: Arc<[u8]>,
     /// What a share must meet to be worth something to the upstream.
     pub target: Target,
+    /// Version bits in which a share may differ from the job.
+    pub version_mask: u32,
     lead: Lead,
 }
 
 impl GivenCoinbase {
-    /// `None` when the prefix is too short for any coinbase.
+    /// With the version bits of Stratum V2; `None` when the prefix is too short for any coinbase.
     pub fn new(session: u32, job_id: u32, prefix: &[u8], suffix: &[u8], target: Target) -> Option<Self> {
         let lead = *prefix.last_chunk()?;
-        Some(Self { session, job_id, prefix: prefix.into(), suffix: suffix.into(), target, lead })
+        let (prefix, suffix) = (prefix.into(), suffix.into());
+        Some(Self { session, job_id, prefix, suffix, target, version_mask: VERSION_MASK_V2, lead })
+    }
+
+    /// The same with other version bits.
+    #[must_use]
+    pub fn with_version_mask(self, version_mask: u32) -> Self {
+        Self { version_mask, ..self }
     }
 
     /// What of the prefix stands before the extranonce of [`EXTRANONCE_BYTES`].
@@ -70,6 +82,8 @@ pub struct GivenWork {
     pub template: Arc<Template>,
     /// The coinbase.
     pub coinbase: Arc<GivenCoinbase>,
+    /// The other pool takes no share of earlier jobs any more, also on the same tip.
+    pub clean: bool,
 }
 
 /// A share that is worth something to the upstream.

@@ -1,4 +1,4 @@
-//! `warppool translate`: miners of Stratum V1 and V2 below, another pool of Stratum V2 above.
+//! `warppool translate`: miners of Stratum V1 and V2 below, another pool of either above.
 
 use crate::authority;
 use crate::cli::arguments::Translate;
@@ -8,7 +8,7 @@ use crate::config::{Loaded, load};
 use crate::logging::{self, LogOptions};
 use crate::run;
 use crate::runtime::{Pool, PoolOptions, Signals, SourceOptions};
-use crate::upstream::UpstreamOptions;
+use crate::upstream::{UpstreamOptions, trust};
 use warppool_components::settings::{Payee, PayoutSettings, Settings};
 
 /// Name of the file of shares and workers, beside which the key of Stratum V2 is kept.
@@ -53,6 +53,8 @@ fn serve(loaded: &Loaded, arguments: &Translate) -> Result<(), Box<dyn std::erro
     let upstream = UpstreamOptions {
         upstreams: arguments.upstream.clone(),
         user: arguments.user.clone(),
+        password: arguments.password.clone(),
+        trusted: trust(arguments.upstream_ca.as_deref())?,
         nominal_hash_rate: arguments.hash_rate,
     };
     let options = run::options(loaded, &caps, hashing);

@@ -73,7 +73,8 @@ impl Bench<'_, '_, '_> {
         let payout = channel.payout_of(claim.job).ok_or(Reject::Unauthorized)?;
         payouts.by_payee.get(payout as usize).and_then(Option::as_ref).ok_or(Reject::UnknownJob)?;
         let epoch = epochs.at(claim.job);
-        let (version, version_fits) = rolled_version(job.template.version, claim, channel.version_mask);
+        let mask = channel.version_mask & job.version_mask();
+        let (version, version_fits) = rolled_version(job.template.version, claim, mask);
         work.job = entity;
         work.payout = payout;
         check_extranonce2(channel, claim, self.extranonce2_digits)?;

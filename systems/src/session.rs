@@ -140,7 +140,8 @@ fn resume(world: &mut World, at: Place, asked: Option<u64>) {
 }
 
 fn configured(world: &mut World, at: Place, configure: &Configure, id: &[u8], out: &mut Vec<u8>) {
-    let mask = configure.version_rolling.map(|rolling| rolling.mask & offered_mask(rolling.mask));
+    let is_upstream = *world.resource::<WorkSource>() != WorkSource::Node;
+    let mask = configure.version_rolling.map(|rolling| rolling.mask & offered_mask(rolling.mask, is_upstream));
     if let Some(mask) = mask {
         roll_versions(world, at, mask);
     }
@@ -159,8 +160,10 @@ fn configured(world: &mut World, at: Place, configure: &Configure, id: &[u8], ou
     emit::configure_reply(out, id, &answer);
 }
 
-const fn offered_mask(asked: u32) -> u32 {
-    let asks_for_more = asked != VERSION_MASK_ANY && asked & VERSION_MASK_WIDE & !VERSION_MASK_USUAL != 0;
+/// Another pool may allow the usual bits only, and it may be there later.
+const fn offered_mask(asked: u32, is_upstream: bool) -> u32 {
+    let asks_for_more =
+        !is_upstream && asked != VERSION_MASK_ANY && asked & VERSION_MASK_WIDE & !VERSION_MASK_USUAL != 0;
     if asks_for_more { VERSION_MASK_WIDE } else { VERSION_MASK_USUAL }
 }
 

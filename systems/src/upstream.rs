@@ -19,12 +19,13 @@ use warppool_components::worker::WorkerIdentity;
 
 const _: () = assert!(LEAD_BYTES + EXTRANONCE1_BYTES + UPSTREAM_EXTRANONCE2_BYTES == EXTRANONCE_BYTES);
 
-/// The next job is made of this. The first one of a session makes what came before worthless, whatever its tip.
+/// The next job is made of this. The first one of a session, and one that says so, makes what came before worthless, whatever its
+/// tip.
 pub(crate) fn take(world: &mut World, work: GivenWork) {
     world.resource_mut::<NodeView>().tip = work.template.previous_block;
     let mut board = world.resource_mut::<JobBoard>();
     let session = board.given.as_ref().map(|given| given.session);
-    if session != Some(work.coinbase.session) {
+    if work.clean || session != Some(work.coinbase.session) {
         board.tip_hash = None;
     }
     board.template = Some(work.template);

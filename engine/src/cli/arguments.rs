@@ -145,13 +145,20 @@ impl Run {
 /// Arguments of `warppool translate`.
 #[derive(Args, Clone, Debug)]
 pub struct Translate {
-    /// The pool above, as it shows its own address; may be repeated: the others stand in when the first is not there.
-    #[arg(long, value_name = "stratum2+tcp://HOST:PORT/KEY", required = true)]
+    /// The pool above: stratum2+tcp://HOST:PORT/KEY of Stratum V2, stratum+tcp://HOST:PORT or stratum+ssl://HOST:PORT of Stratum V1;
+    /// may be repeated: the others stand in when the first is not there.
+    #[arg(long, value_name = "URL", required = true)]
     pub upstream: Vec<UpstreamAddress>,
     /// Who is paid and credited there, such as ADDRESS.WORKER; names of miners are for the statistics here.
     #[arg(long, value_name = "NAME")]
     pub user: String,
-    /// Hashes a second that the pool above is told to expect at first; it follows what really comes.
+    /// The password of that worker at pools of Stratum V1. Others see it on the command line: pools rarely ask for a secret one.
+    #[arg(long, value_name = "TEXT", default_value = "x", value_parser = password)]
+    pub password: Secret,
+    /// Certificates in PEM that are believed beside the public authorities, for stratum+ssl://.
+    #[arg(long, value_name = "FILE")]
+    pub upstream_ca: Option<PathBuf>,
+    /// Hashes a second that a pool of Stratum V2 is told to expect at first; it follows what really comes.
     #[arg(long, value_name = "N", default_value_t = 1e12)]
     pub hash_rate: f32,
     /// Where miners connect; port 0 lets the system choose.
@@ -382,6 +389,7 @@ mod tests {
         for line in [
             "warppool doctor --pool a:1 --password hush",
             &format!("warppool verify --pool a:1 {user} --password hush"),
+            "warppool translate --upstream stratum+tcp://a:1 --user me --password hush",
         ] {
             let command = parse(line).expect(line);
             assert!(!format!("{command:?}").contains("hush"), "{line}");
@@ -403,7 +411,8 @@ mod tests {
             "warppool verify --pool a:1 --address 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa --network moon",
             "warppool message",
             "warppool translate --user me",
-            "warppool translate --user me --upstream stratum+tcp://pool:3333",
+            "warppool translate --user me --upstream http://pool:3333",
+            "warppool translate --user me --upstream stratum2+tcp://pool:3333",
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), i32::from(crate::cli::exit_code::WRONG_USAGE), "{line}");

@@ -1,31 +1,46 @@
-//! `stratum2+tcp://HOST:PORT/KEY`, as pools of Stratum V2 are named.
+//! How pools are named: `stratum2+tcp://HOST:PORT/KEY`, `stratum+tcp://HOST:PORT`, `stratum+ssl://HOST:PORT`.
 
 use crate::client::Endpoint;
 use std::fmt;
 use std::str::FromStr;
-use warppool_net::transport::noise::AuthorityPublicKey;
+use warppool_net::transport::noise::{AuthorityPublicKey, InvalidAuthorityKey};
 
 /// The scheme of Stratum V2.
-const SCHEME: &str = "stratum2+tcp://";
+const SCHEME_V2: &str = "stratum2+tcp://";
 
-/// A pool of Stratum V2 and the key by which it is known.
+/// The schemes of Stratum V1, and whether they mean TLS. The first of a kind is the one that is shown.
+const SCHEMES_V1: [(&str, bool); 3] = [("stratum+tcp://", false), ("stratum+ssl://", true), ("stratum+tls://", true)];
+
+/// What is spoken with a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UpstreamProtocol {
+    /// Stratum V1 in the clear, or over TLS.
+    V1 {
+        /// Over TLS.
+        tls: bool,
+    },
+    /// Stratum V2 with whoever has certificates signed by this key.
+    V2(AuthorityPublicKey),
+}
+
+/// A pool above: where it is and what it speaks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UpstreamAddress {
     /// Where it is.
     pub endpoint: Endpoint,
-    /// Who signs its certificates.
-    pub authority: AuthorityPublicKey,
+    /// What it speaks.
+    pub protocol: UpstreamProtocol,
 }
 
-/// Why a text names no pool of Stratum V2.
+/// Why a text names no pool.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidUpstream {
-    /// Not of the form.
-    #[error("\"{0}\" is not stratum2+tcp://HOST:PORT/KEY")]
+    /// Not of any form.
+    #[error(
+        "\"{0}\" is neither stratum2+tcp://HOST:PORT/KEY, a pool of Stratum V2, nor stratum+tcp://HOST:PORT or \
+         stratum+ssl://HOST:PORT, one of Stratum V1"
+    )]
     Form(String),
-    /// A pool of Stratum V1.
-    #[error("\"{0}\" is a pool of Stratum V1; the translator needs one of Stratum V2: stratum2+tcp://HOST:PORT/KEY")]
-    StratumV1(String),
     /// The key is none.
     #[error("the key in \"{text}\" {why}; the pool shows its address with the key, such as by `warppool keys sv2`")]
     Key {
@@ -41,23 +56,35 @@ impl FromStr for UpstreamAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let form = || InvalidUpstream::Form(text.to_owned());
-        if ["stratum+tcp://", "stratum+ssl://", "stratum+tls://"].iter().any(|scheme| text.starts_with(scheme)) {
-            return Err(InvalidUpstream::StratumV1(text.to_owned()));
+        let v1 = SCHEMES_V1.iter().find_map(|(scheme, tls)| Some((text.strip_prefix(scheme)?, *tls)));
+        if let Some((endpoint, tls)) = v1 {
+            let endpoint = endpoint_of(endpoint).ok_or_else(form)?;
+            return Ok(Self { endpoint, protocol: UpstreamProtocol::V1 { tls } });
         }
-        let rest = text.strip_prefix(SCHEME).ok_or_else(form)?;
+        let rest = text.strip_prefix(SCHEME_V2).ok_or_else(form)?;
         let (endpoint, key) = rest.split_once('/').ok_or_else(form)?;
-        let key = key.trim_end_matches('/');
-        let authority = key.parse().map_err(|why: warppool_net::transport::noise::InvalidAuthorityKey| {
-            InvalidUpstream::Key { text: text.to_owned(), why: why.to_string() }
-        })?;
-        Ok(Self { endpoint: endpoint.parse().map_err(|_| form())?, authority })
+        let authority = key
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|why: InvalidAuthorityKey| InvalidUpstream::Key { text: text.to_owned(), why: why.to_string() })?;
+        Ok(Self { endpoint: endpoint_of(endpoint).ok_or_else(form)?, protocol: UpstreamProtocol::V2(authority) })
     }
+}
+
+/// Without another scheme, which [`Endpoint`] would take.
+fn endpoint_of(text: &str) -> Option<Endpoint> {
+    text.parse().ok().filter(|_| !text.contains("://"))
 }
 
 /// Without the key, which nobody wants to read again and again.
 impl fmt::Display for UpstreamAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{SCHEME}{}", self.endpoint)
+        let scheme = match self.protocol {
+            UpstreamProtocol::V1 { tls: false } => "stratum+tcp://",
+            UpstreamProtocol::V1 { tls: true } => "stratum+ssl://",
+            UpstreamProtocol::V2(_) => SCHEME_V2,
+        };
+        write!(formatter, "{scheme}{}", self.endpoint)
     }
 }
 
@@ -67,15 +94,23 @@ mod tests {
     use warppool_net::transport::noise::AuthorityKey;
 
     #[test]
-    fn what_a_pool_shows_is_understood_and_anything_else_refused_with_a_reason() {
+    fn what_pools_show_is_understood_and_anything_else_refused_with_a_reason() {
         let key = AuthorityKey::generate().public();
-        let address: UpstreamAddress = format!("stratum2+tcp://pool.lan:3333/{key}").parse().expect("as shown");
-        assert_eq!((address.endpoint.host.as_str(), address.endpoint.port, address.authority), ("pool.lan", 3333, key));
-        assert_eq!(address.to_string(), "stratum2+tcp://pool.lan:3333");
+        let v2 = format!("stratum2+tcp://pool.lan:3333/{key}");
+        for (text, protocol, shown) in [
+            (&*v2, UpstreamProtocol::V2(key), "stratum2+tcp://pool.lan:3333"),
+            ("stratum+tcp://pool.lan:3333", UpstreamProtocol::V1 { tls: false }, "stratum+tcp://pool.lan:3333"),
+            ("stratum+ssl://pool.lan:3333/", UpstreamProtocol::V1 { tls: true }, "stratum+ssl://pool.lan:3333"),
+            ("stratum+tls://[::1]:3333", UpstreamProtocol::V1 { tls: true }, "stratum+ssl://[::1]:3333"),
+        ] {
+            let address: UpstreamAddress = text.parse().expect(text);
+            assert_eq!((address.protocol, address.to_string().as_str()), (protocol, shown), "{text}");
+        }
         for (text, reason) in [
-            ("pool.lan:3333", "is not stratum2+tcp://HOST:PORT/KEY"),
-            ("stratum2+tcp://pool.lan:3333", "is not stratum2+tcp://HOST:PORT/KEY"),
-            ("stratum+tcp://pool.lan:3333", "a pool of Stratum V1"),
+            ("pool.lan:3333", "is neither stratum2+tcp://HOST:PORT/KEY"),
+            ("stratum2+tcp://pool.lan:3333", "is neither stratum2+tcp://HOST:PORT/KEY"),
+            ("stratum+tcp://pool.lan", "nor stratum+tcp://HOST:PORT"),
+            ("stratum+tcp://ssl://pool.lan:3333", "nor stratum+tcp://HOST:PORT"),
             ("stratum2+tcp://pool.lan:3333/hello", "a character is wrong or missing"),
         ] {
             let error = text.parse::<UpstreamAddress>().expect_err(text).to_string();

@@ -1,7 +1,12 @@
 //! Why an upstream is of no use, for the operator.
 
+use super::work::ROLLED_VERSION_BITS;
 use std::io;
-use warppool_components::limits::{UPSTREAM_SEND_BYTES_MAX, UPSTREAM_SILENCE_SECONDS_MAX, UPSTREAM_STEP_SECONDS_MAX};
+use std::time::Duration;
+use warppool_components::limits::{
+    EXTRANONCE1_BYTES, UPSTREAM_EXTRANONCE2_BYTES, UPSTREAM_LINE_BYTES_MAX, UPSTREAM_SEND_BYTES_MAX,
+    UPSTREAM_SILENCE_SECONDS_MAX, UPSTREAM_STEP_SECONDS_MAX,
+};
 use warppool_components::units::CompactTargetError;
 use warppool_components::upstream::UPSTREAM_OWN_BYTES;
 use warppool_net::transport::noise::NoiseError;
@@ -17,11 +22,17 @@ pub(super) enum UpstreamError {
     #[error("cannot be reached: {0}")]
     Connect(io::Error),
     /// The connection ended before it was encrypted.
-    #[error("ended the connection during the handshake: perhaps it does not speak Stratum V2 there ({0})")]
+    #[error("ended the connection during the handshake: perhaps it speaks something else there ({0})")]
     Handshake(io::Error),
     /// Who answers is not who it should be, or what came was not encrypted by the right keys.
     #[error(transparent)]
     Noise(#[from] NoiseError),
+    /// Who answers is not believed, or there is no TLS.
+    #[error(
+        "and TLS do not agree: {0}; a pool whose certificate no public authority has signed needs --upstream-ca FILE, \
+         with its certificate or that of its authority"
+    )]
+    Tls(rustls::Error),
     /// The connection ended.
     #[error("the connection ended: {0}")]
     Connection(#[from] io::Error),
@@ -34,12 +45,29 @@ pub(super) enum UpstreamError {
     /// A frame is not what its header says.
     #[error("sent something that is no Stratum V2: {0}")]
     Decode(#[from] DecodeError),
+    /// A line is not what it should be.
+    #[error("sent something that is no Stratum V1: {0}")]
+    Line(String),
+    /// A line has no end.
+    #[error("sent a line of more than {UPSTREAM_LINE_BYTES_MAX} bytes")]
+    LineTooLong,
     /// It does not want us.
     #[error("refuses the connection: {0}")]
     Setup(String),
     /// It does not let headers roll versions, which every ASIC does.
     #[error("does not allow miners to roll versions; ASICs do, so nothing they find would be accepted")]
     FixedVersion,
+    /// It lets headers roll versions, but not as ASICs do.
+    #[error("lets miners roll the version bits {0:08x} only; {ROLLED_VERSION_BITS:08x} are needed")]
+    VersionMask(u32),
+    /// It does not know whom we mine for.
+    #[error("does not authorize the user \"{user}\": {reason}")]
+    Unauthorized {
+        /// Whom we named.
+        user: String,
+        /// Its reason.
+        reason: String,
+    },
     /// It does not open a channel.
     #[error("opens no channel for the user \"{user}\": {code}")]
     Channel {
@@ -49,7 +77,10 @@ pub(super) enum UpstreamError {
         code: String,
     },
     /// Its channel has too little room.
-    #[error("leaves {0} bytes of the extranonce to us; {UPSTREAM_OWN_BYTES} are needed")]
+    #[error(
+        "leaves {0} bytes of the extranonce to us; {UPSTREAM_OWN_BYTES} are needed, {EXTRANONCE1_BYTES} to tell \
+         connections apart and {UPSTREAM_EXTRANONCE2_BYTES} for each miner"
+    )]
     Extranonce(usize),
     /// `nBits` of no target.
     #[error("sent a tip with impossible nBits: {0}")]
@@ -63,6 +94,14 @@ pub(super) enum UpstreamError {
     /// It asks to connect anew.
     #[error("asks to connect anew")]
     Reconnect,
+    /// It asks to connect anew, where it is or at another port.
+    #[error("asks to connect anew at port {port}, in {} s", .wait.as_secs())]
+    Redirect {
+        /// Where.
+        port: u16,
+        /// When.
+        wait: Duration,
+    },
     /// It says nothing any more.
     #[error("has been silent for {UPSTREAM_SILENCE_SECONDS_MAX} s")]
     Silent,

@@ -1,7 +1,7 @@
-//! Work from another pool of Stratum V2, for the translator.
+//! Work from another pool, for the translator.
 //!
-//! A thread of its own keeps one connection to one of the upstreams, with one extended channel for all miners below. What it
-//! hears becomes [`NodeEvent`]s, as a node's news does; shares come to it by a bounded queue. When the connection ends the
+//! A thread of its own keeps one connection to one of the upstreams, by Stratum [`v2`] with one extended channel for all miners
+//! below, or by Stratum [`v1`] as one worker. What it hears becomes [`NodeEvent`]s, as a node's news does; shares come to it by a bounded queue. When the connection ends the
 //! next upstream of the list is tried, and again from the first after a pause that grows. Miners are not concerned: they
 //! keep their connections, and the first job of the next session is a clean one.
 //!
@@ -9,15 +9,23 @@
 
 mod address;
 mod channel;
+mod coding;
 mod error;
 mod link;
-mod opening;
+mod pending;
 mod session;
+mod tls;
+mod v1;
+mod v2;
+mod work;
 
-pub use address::{InvalidUpstream, UpstreamAddress};
+pub use address::{InvalidUpstream, UpstreamAddress, UpstreamProtocol};
+pub use tls::{TrustError, trust};
 
+use crate::config::Secret;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use mio::{Poll, Waker};
+use rustls::ClientConfig;
 use session::Carrier;
 use std::convert::Infallible;
 use std::io;
@@ -36,9 +44,13 @@ const STOP_PATIENCE: Duration = Duration::from_millis(500);
 pub struct UpstreamOptions {
     /// The pools, the preferred one first; at least one.
     pub upstreams: Vec<UpstreamAddress>,
-    /// The user identity of the channel, at every one of them.
+    /// Who is credited at every one of them: the worker of Stratum V1, the user identity of Stratum V2.
     pub user: String,
-    /// Hashes a second that the upstream is told to expect.
+    /// The worker's password, where a pool of Stratum V1 asks for one.
+    pub password: Secret,
+    /// Whose certificates are believed, of pools that speak TLS; see [`trust`].
+    pub trusted: Arc<ClientConfig>,
+    /// Hashes a second that a pool of Stratum V2 is told to expect.
     pub nominal_hash_rate: f32,
 }
 

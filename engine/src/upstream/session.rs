@@ -1,10 +1,10 @@
 //! The thread: one session after another, with whichever upstream is there.
 
-use super::channel::{UpstreamChannel, Verdict};
+use super::address::{UpstreamAddress, UpstreamProtocol};
+use super::channel::{Channel, Verdict};
 use super::error::UpstreamError;
 use super::link::{Link, PolledLink, unix_now};
-use super::opening::open;
-use super::{Shared, UpstreamAddress, UpstreamOptions};
+use super::{Shared, UpstreamOptions, v1, v2};
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
 use std::io::{self, ErrorKind};
@@ -15,7 +15,6 @@ use warppool_components::limits::{UPSTREAM_RETRY_SECONDS_MAX, UPSTREAM_SILENCE_S
 use warppool_components::node::{NodeEvent, NodeHealth, NodeState, NodeStatus};
 use warppool_components::template::Template;
 use warppool_components::upstream::{UpstreamShare, UpstreamSnapshot};
-use warppool_net::wire::v1::emit;
 
 /// Token of the waker.
 pub(super) const WAKER: Token = Token(0);
@@ -26,6 +25,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// A session that lasted so long was a good one: the next attempt begins with the first upstream, without a pause.
 const GOOD_SESSION: Duration = Duration::from_secs(10);
+
+/// How often one upstream may send us elsewhere before it is an attempt that failed.
+const REDIRECTS_MAX: u32 = 3;
 
 /// Between two lines of the log about the upstream's verdicts.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
@@ -81,7 +83,7 @@ impl Carrier {
         while !self.is_stopping() && !upstreams.is_empty() {
             let (address, sessions) = (&upstreams[place], self.sessions);
             let begun_at = Instant::now();
-            let Err(error) = self.serve(address) else { return };
+            let Err(error) = self.follow(address) else { return };
             tracing::warn!("the upstream {address}: {error}");
             self.lose(address, &error);
             if self.sessions > sessions && begun_at.elapsed() >= GOOD_SESSION {
@@ -91,7 +93,7 @@ impl Carrier {
             place = (place + 1) % upstreams.len();
             failures += 1;
             if place == 0 {
-                self.pause(failures / upstreams.len() as u32);
+                self.pause(after_round(failures / upstreams.len() as u32));
             }
         }
     }
@@ -100,25 +102,43 @@ impl Carrier {
         self.shared.stop.load(Ordering::Acquire)
     }
 
-    /// One session, from the connection to its end; without an error only when everything stops.
+    /// Sessions with one upstream, which may ask to connect anew at another port; without an error only when everything stops.
+    fn follow(&mut self, address: &UpstreamAddress) -> Result<(), UpstreamError> {
+        let mut at = address.clone();
+        for _ in 0..REDIRECTS_MAX {
+            match self.serve(&at) {
+                Err(error @ UpstreamError::Redirect { port, wait }) => {
+                    tracing::info!("the upstream {at}: {error}");
+                    self.lose(&at, &error);
+                    at.endpoint.port = port;
+                    self.pause(wait);
+                }
+                other => return other,
+            }
+        }
+        self.serve(&at)
+    }
+
+    /// One session, from the connection to its end.
     fn serve(&mut self, address: &UpstreamAddress) -> Result<(), UpstreamError> {
-        let mut link = Link::connect(address)?;
-        let opened = open(&mut link, address, &self.options)?;
+        let session = self.sessions + 1;
+        let mut link = Link::connect(address, &self.options.trusted)?;
+        let mut channel: Box<dyn Channel> = match address.protocol {
+            UpstreamProtocol::V1 { .. } => Box::new(v1::open(&mut link, address, &self.options, session)?),
+            UpstreamProtocol::V2(_) => Box::new(v2::open(&mut link, address, &self.options, session)?),
+        };
         let mut link = link.polled(self.poll.registry(), SOCKET)?;
-        self.sessions += 1;
-        tracing::info!(
-            "work comes from the upstream {address}, for the user \"{}\", at difficulty {}",
-            self.options.user,
-            opened.target.to_difficulty()
-        );
-        (self.sink)(NodeEvent::UpstreamTarget(opened.target));
+        self.sessions = session;
+        tracing::info!("work comes from the upstream {address}, for the user \"{}\"", self.options.user);
+        if let Some(target) = channel.target() {
+            (self.sink)(NodeEvent::UpstreamTarget(target));
+        }
         self.shared.count(|figures| {
             figures.name = address.to_string();
             figures.sessions += 1;
         });
-        let mut channel = UpstreamChannel::new(self.sessions, opened, self.options.nominal_hash_rate);
-        let outcome = self.exchange(address, &mut link, &mut channel);
-        self.shared.count(|figures| figures.unanswered += channel.pending());
+        let outcome = self.exchange(address, &mut link, &mut *channel);
+        self.shared.count(|figures| figures.unanswered += channel.pending().count());
         outcome
     }
 
@@ -126,18 +146,20 @@ impl Carrier {
         &mut self,
         address: &UpstreamAddress,
         link: &mut PolledLink,
-        channel: &mut UpstreamChannel,
+        channel: &mut dyn Channel,
     ) -> Result<(), UpstreamError> {
         let mut heard_at = Instant::now();
         loop {
-            while let Some(frame) = link.next_frame() {
+            while let Some(message) = link.next_message() {
                 heard_at = Instant::now();
-                self.hear(address, channel, &frame)?;
+                if let Some(answer) = self.hear(address, channel, &message)? {
+                    link.push(&answer)?;
+                }
             }
             self.submit(link, channel)?;
             link.flush()?;
             let now = Instant::now();
-            let expired = channel.expire(now);
+            let expired = channel.pending().expire(now);
             if expired > 0 {
                 self.shared.count(|figures| figures.unanswered += expired);
             }
@@ -156,36 +178,37 @@ impl Carrier {
         }
     }
 
+    /// Takes a message in; gives what is to be answered.
     fn hear(
         &mut self,
         address: &UpstreamAddress,
-        channel: &mut UpstreamChannel,
-        frame: &[u8],
-    ) -> Result<(), UpstreamError> {
-        let heard = channel.hear(frame, unix_now())?;
+        channel: &mut dyn Channel,
+        message: &[u8],
+    ) -> Result<Option<Vec<u8>>, UpstreamError> {
+        let heard = channel.hear(message, unix_now())?;
         match heard.verdict {
             Some(Verdict::Accepted(count)) => self.shared.count(|figures| figures.accepted += u64::from(count)),
-            Some(Verdict::Rejected(code)) => {
-                tracing::debug!("the upstream {address} refused a share: {code}");
-                self.shared.count(|figures| count_rejected(figures, code_of_v1(&code)));
+            Some(Verdict::Rejected { code, reason }) => {
+                tracing::debug!("the upstream {address} refused a share: {reason}");
+                self.shared.count(|figures| count_rejected(figures, code));
             }
             None => {}
         }
-        if let Some(event) = heard.event {
+        for event in heard.events {
             if let NodeEvent::Given(work) = &event {
                 self.tell_ready(address, &work.template);
             }
             (self.sink)(event);
         }
-        Ok(())
+        Ok(heard.answer)
     }
 
-    fn submit(&self, link: &mut PolledLink, channel: &mut UpstreamChannel) -> Result<(), UpstreamError> {
+    fn submit(&self, link: &mut PolledLink, channel: &mut dyn Channel) -> Result<(), UpstreamError> {
         let (mut sent, mut dropped) = (0, 0);
         for share in self.shares.try_iter() {
             match channel.submit(&share, Instant::now()) {
-                Ok(frame) => {
-                    link.push(&frame)?;
+                Ok(message) => {
+                    link.push(&message)?;
                     sent += 1;
                 }
                 Err(_) => dropped += 1,
@@ -204,7 +227,7 @@ impl Carrier {
     fn tell_rate(
         &mut self,
         link: &mut PolledLink,
-        channel: &mut UpstreamChannel,
+        channel: &mut dyn Channel,
         now: Instant,
     ) -> Result<(), UpstreamError> {
         if now < self.tell_rate_at {
@@ -212,8 +235,8 @@ impl Carrier {
         }
         self.tell_rate_at = now + RATE_INTERVAL;
         let rate = f64::from_bits(self.shared.hashes_per_second.load(Ordering::Relaxed));
-        if let Some(frame) = channel.update(rate) {
-            link.push(&frame)?;
+        if let Some(message) = channel.tell_rate(rate) {
+            link.push(&message)?;
             link.flush()?;
         }
         Ok(())
@@ -227,10 +250,9 @@ impl Carrier {
         }
     }
 
-    /// Between two rounds. Shares that come meanwhile have nowhere to go.
-    fn pause(&mut self, round: u32) {
-        let seconds = 1u64.checked_shl(round.saturating_sub(1)).unwrap_or(u64::MAX).min(UPSTREAM_RETRY_SECONDS_MAX);
-        let end = Instant::now() + Duration::from_secs(seconds);
+    /// Waits. Shares that come meanwhile have nowhere to go.
+    fn pause(&mut self, time: Duration) {
+        let end = Instant::now() + time;
         while !self.is_stopping() {
             let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { return };
             if self.wait(left.min(LOOK)).is_err() {
@@ -295,14 +317,10 @@ impl Carrier {
     }
 }
 
-/// What a miner of Stratum V1 would have been told.
-fn code_of_v1(code: &str) -> u32 {
-    match code {
-        "stale-share" | "invalid-job-id" => emit::CODE_JOB,
-        "duplicate-share" => emit::CODE_DUPLICATE,
-        "difficulty-too-low" => emit::CODE_LOW_DIFFICULTY,
-        _ => emit::CODE_OTHER,
-    }
+/// How long to wait after so many rounds without a good session.
+fn after_round(round: u32) -> Duration {
+    let seconds = 1u64.checked_shl(round.saturating_sub(1)).unwrap_or(u64::MAX);
+    Duration::from_secs(seconds.min(UPSTREAM_RETRY_SECONDS_MAX))
 }
 
 fn count_rejected(figures: &mut UpstreamSnapshot, code: u32) {
@@ -317,18 +335,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_of_stratum_v2_are_counted_under_the_codes_of_stratum_v1() {
-        for (reason, code) in [
-            ("difficulty-too-low", 23),
-            ("stale-share", 21),
-            ("invalid-job-id", 21),
-            ("duplicate-share", 22),
-            ("something-new", 20),
-        ] {
-            assert_eq!(code_of_v1(reason), code, "{reason}");
-        }
+    fn refusals_are_counted_by_their_codes() {
         let mut figures = UpstreamSnapshot::default();
         [21, 23, 21].into_iter().for_each(|code| count_rejected(&mut figures, code));
         assert_eq!(figures.rejected, [(21, 2), (23, 1)]);
+    }
+
+    #[test]
+    fn pauses_grow_up_to_half_a_minute() {
+        let seconds = [1, 2, 3, 5, 6, 7, 90].map(|round| after_round(round).as_secs());
+        assert_eq!(seconds, [1, 2, 4, 16, 30, 30, 30]);
     }
 }

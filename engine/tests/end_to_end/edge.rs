@@ -5,14 +5,14 @@ use serde_json::json;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use warppool_loadgen::modes::storm;
 use warppool_loadgen::tls::client_config;
 use warppool_loadgen::{Protocol, Target};
 
 /// A site with a certificate made by the program itself.
-fn with_certificate(site: Site) -> Site {
+pub(crate) fn with_certificate(site: Site) -> Site {
     make_certificate(site.path("tls").as_path());
     site.with("stratum.tls_cert_path", "tls/tls-cert.pem").with("stratum.tls_key_path", "tls/tls-key.pem")
 }
@@ -25,8 +25,13 @@ fn make_certificate(directory: &Path) {
     assert!(output.contains("tls_cert_path") && output.contains("pool.test"), "{output}");
 }
 
+/// Where its certificate is.
+pub(crate) fn certificate_file(site: &Site) -> PathBuf {
+    site.path("tls/tls-cert.pem")
+}
+
 fn certificate(site: &Site) -> Vec<u8> {
-    fs::read(site.path("tls/tls-cert.pem")).unwrap()
+    fs::read(certificate_file(site)).unwrap()
 }
 
 #[test]

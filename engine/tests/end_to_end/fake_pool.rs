@@ -94,6 +94,19 @@ impl FakePool {
         })
     }
 
+    /// A pool that says `answer` to each line, whatever that is.
+    pub(crate) fn saying(answer: impl Fn(&Value) -> String + Send + Sync + 'static) -> Self {
+        Self::serve(move |mut stream, _| {
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            for line in lines.map_while(Result::ok) {
+                let request = serde_json::from_str(&line).unwrap();
+                if stream.write_all(answer(&request).as_bytes()).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
     fn serve(session: impl Fn(TcpStream, u32) + Send + Sync + 'static) -> Self {
         let session = Arc::new(session);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

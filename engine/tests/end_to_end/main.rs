@@ -27,6 +27,7 @@ mod sums;
 mod surroundings;
 mod tips;
 mod translator;
+mod translator_v1;
 mod v2;
 mod verify;
 

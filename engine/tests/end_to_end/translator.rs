@@ -9,23 +9,28 @@ use warppool_net::transport::noise::{AuthorityKey, AuthorityPublicKey};
 use warppool_simnode::SimNode;
 
 /// Every hash is a share to this pool, so that each share of the raw miners is handed on.
-fn upstream_site(node: &SimNode) -> Site {
+pub(crate) fn upstream_site(node: &SimNode) -> Site {
     Site::new(node).with("vardiff.initial_diff", "1e-12")
 }
 
 /// Where a pool serves Stratum V2, with its key.
-fn address_of(pool: &mut Pool) -> String {
+pub(crate) fn address_of(pool: &mut Pool) -> String {
     let (address, authority) = pool.v2_address();
     let authority = AuthorityPublicKey::from_bytes(&authority).unwrap();
     format!("stratum2+tcp://{address}/{authority}")
 }
 
-fn user() -> String {
+pub(crate) fn user() -> String {
     format!("{}.translator", address(1))
 }
 
 /// A translator, and the directory that it lives in.
-fn translator(upstreams: &[&str]) -> (Pool, TempDir) {
+pub(crate) fn translator(upstreams: &[&str]) -> (Pool, TempDir) {
+    translator_with(upstreams, &[])
+}
+
+/// The same with more arguments.
+pub(crate) fn translator_with(upstreams: &[&str], more: &[&str]) -> (Pool, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let mut arguments: Vec<String> = ["translate", "--listen", "127.0.0.1:0", "--dashboard", "127.0.0.1:0"]
         .map(str::to_owned)
@@ -36,11 +41,11 @@ fn translator(upstreams: &[&str]) -> (Pool, TempDir) {
     for key in ["ratelimit.enabled=false", "tuning.rayon_threads=1", "store.flush_interval_ms=50"] {
         arguments.extend(["--set".to_owned(), key.to_owned()]);
     }
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
     (Pool::of(Program::start(&arguments, &[])), directory)
 }
 
-fn wait_for_shares(pool: &Pool, translator: &Pool, count: u64) {
+pub(crate) fn wait_for_shares(pool: &Pool, translator: &Pool, count: u64) {
     until("the pool above credits the shares", || {
         pool.worker(&user()).filter(|worker| worker["shares"]["accepted"].as_u64() >= Some(count))
     });
@@ -139,17 +144,18 @@ fn a_pool_with_another_key_or_none_at_all_is_passed_over_and_the_reason_said() {
 
 #[test]
 fn what_cannot_be_an_upstream_is_refused_before_anything_starts() {
-    let arguments = ["translate", "--user", "me", "--upstream", "stratum+tcp://127.0.0.1:3333"];
+    let arguments = ["translate", "--user", "me", "--upstream", "http://127.0.0.1:3333"];
     let (status, _, errors) = Program::start(&arguments, &[]).finish();
     assert_eq!(status, Some(2));
-    assert!(errors.contains("a pool of Stratum V1") && errors.contains("stratum2+tcp://HOST:PORT/KEY"), "{errors}");
+    let [v1, v2] = ["stratum+tcp://HOST:PORT", "stratum2+tcp://HOST:PORT/KEY"];
+    assert!(errors.contains(v1) && errors.contains(v2), "{errors}");
 }
 
 /// Some 65,536 hashes a block.
 const FEW_HASHES: u32 = 0x1f00_ffff;
 
-#[test]
-fn miners_of_both_protocols_mine_while_the_difficulty_above_moves_and_nothing_is_refused_as_too_easy() {
+/// Miners of both protocols mine while the difficulty above moves, and nothing is refused as too easy.
+pub(crate) fn mine_while_the_difficulty_moves(address_of: impl Fn(&mut Pool) -> String) {
     let (node, _directory) = node_with(|options| options.bits = FEW_HASHES);
     let site = Site::new(&node).with("vardiff.enabled", "true").with("vardiff.target_seconds_per_share", "0.2");
     let mut pool = Pool::start(&site);
@@ -182,4 +188,9 @@ fn miners_of_both_protocols_mine_while_the_difficulty_above_moves_and_nothing_is
     let refused = pool.metric("warppool_shares_rejected_total{reason=\"low_difficulty\"}");
     assert_eq!(refused, 0.0, "{worker}");
     assert_eq!(pool.metric("warppool_shares_rejected_total{reason=\"duplicate\"}"), 0.0, "{worker}");
+}
+
+#[test]
+fn miners_of_both_protocols_mine_while_the_difficulty_above_moves_and_nothing_is_refused_as_too_easy() {
+    mine_while_the_difficulty_moves(address_of);
 }

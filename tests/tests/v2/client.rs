@@ -109,7 +109,8 @@ pub(crate) struct Channel {
     /// Jobs that were worked on, oldest first.
     pub jobs: Vec<Job>,
     pending: [Option<Job>; AXEOS_PENDING_JOBS],
-    tip: Option<(Hash256, u32, u32)>,
+    /// Of its jobs, as it was told last.
+    pub tip: Option<(Hash256, u32, u32)>,
     works: HashSet<(Body, u32)>,
 }
 

@@ -27,10 +27,17 @@ fn target(value: f64) -> Target {
 /// The other pool gives a job.
 fn give(pool: &mut Pool, template: &Arc<Template>, session: u32, job_id: u32, target: Target) {
     pool.push_node(NodeEvent::UpstreamTarget(target));
-    let coinbase = GivenCoinbase::new(session, job_id, &prefix(job_id), &SUFFIX, target).expect("long enough");
-    let template = Arc::clone(template);
-    pool.push_node(NodeEvent::Given(GivenWork { template, coinbase: Arc::new(coinbase) }));
+    give_as(pool, template, false, coinbase(session, job_id, target));
+}
+
+fn give_as(pool: &mut Pool, template: &Arc<Template>, clean: bool, coinbase: GivenCoinbase) {
+    let (template, coinbase) = (Arc::clone(template), Arc::new(coinbase));
+    pool.push_node(NodeEvent::Given(GivenWork { template, coinbase, clean }));
     pool.tick();
+}
+
+fn coinbase(session: u32, job_id: u32, target: Target) -> GivenCoinbase {
+    GivenCoinbase::new(session, job_id, &prefix(job_id), &SUFFIX, target).expect("long enough")
 }
 
 /// What a share hashes to at the other pool.
@@ -109,6 +116,33 @@ fn an_earlier_job_of_the_session_is_good_until_the_tip_changes() {
     assert_eq!(client.submit(&mut pool, extended, &share), Ok(()));
     let sent: Vec<_> = pool.upstream.iter().map(|share| share.job_id).collect();
     assert_eq!(sent, [501, 503]);
+}
+
+#[test]
+fn a_clean_job_makes_earlier_ones_stale_on_the_same_tip_too() {
+    let (mut pool, template, mut client, [extended, _]) = begin(target(1e-9));
+    let late = client.hit(extended, 1);
+    give_as(&mut pool, &template, true, coinbase(1, 502, target(1e-9)));
+    // This client takes it for an error when a tip is told twice; here that is how the earlier jobs end.
+    client.channels.values_mut().for_each(|channel| channel.tip = None);
+    client.hear(&mut pool);
+    assert_eq!(client.submit(&mut pool, extended, &late), Err("stale-share".into()));
+    let share = client.hit(extended, 2);
+    assert_eq!(client.submit(&mut pool, extended, &share), Ok(()));
+}
+
+#[test]
+fn no_version_bits_are_rolled_that_the_other_pool_does_not_allow() {
+    let (mut pool, template, mut client, [extended, _]) = begin(target(1e-9));
+    let wide = client.hit_rolling(extended, 1, 0x0000_0020);
+    assert_eq!(client.submit(&mut pool, extended, &wide), Ok(()), "Stratum V2 has the bits of BIP323");
+    let narrow = coinbase(1, 502, target(1e-9)).with_version_mask(0x1fff_e000);
+    give_as(&mut pool, &template, false, narrow);
+    client.hear(&mut pool);
+    let wide = client.hit_rolling(extended, 2, 0x0000_0020);
+    assert_eq!(client.submit(&mut pool, extended, &wide), Err("version-bits-not-allowed".into()));
+    let usual = client.hit_rolling(extended, 3, 0x0000_2000);
+    assert_eq!(client.submit(&mut pool, extended, &usual), Ok(()));
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Pool {
     pub(crate) fn of(program: Program) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut pool = Self { program, miners: nowhere, http: nowhere };
-        pool.miners = pool.address_after("stratum+tcp://");
+        pool.miners = pool.address_after("miners connect to stratum+tcp://");
         pool.http = pool.address_after("the dashboard is at http://");
         pool
     }

@@ -1,9 +1,10 @@
 //! The first messages of a connection to an upstream: setup, and one extended channel for all miners.
 
-use super::UpstreamOptions;
-use super::address::UpstreamAddress;
-use super::error::UpstreamError;
-use super::link::Link;
+use super::channel::UpstreamChannel;
+use crate::upstream::UpstreamOptions;
+use crate::upstream::address::UpstreamAddress;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::link::Link;
 use warppool_components::units::Target;
 use warppool_components::upstream::UPSTREAM_OWN_BYTES;
 use warppool_net::wire::v2::message::{
@@ -36,12 +37,13 @@ pub(super) struct Opened {
     pub(super) target: Target,
 }
 
-/// Sets the connection up and opens the channel.
-pub(super) fn open(
+/// Sets the connection up and opens the channel, for our session of this number.
+pub(in crate::upstream) fn open(
     link: &mut Link,
     address: &UpstreamAddress,
     options: &UpstreamOptions,
-) -> Result<Opened, UpstreamError> {
+    session: u32,
+) -> Result<UpstreamChannel, UpstreamError> {
     let setup = SetupConnection {
         protocol: PROTOCOL_MINING,
         min_version: PROTOCOL_VERSION,
@@ -68,7 +70,7 @@ pub(super) fn open(
     if opened.own_bytes < UPSTREAM_OWN_BYTES {
         return Err(UpstreamError::Extranonce(opened.own_bytes));
     }
-    Ok(opened)
+    Ok(UpstreamChannel::new(session, opened, options.nominal_hash_rate))
 }
 
 fn set_up(frame: &[u8]) -> Option<Result<(), UpstreamError>> {

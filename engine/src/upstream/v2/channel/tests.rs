@@ -1,7 +1,10 @@
 //! The channel hears frames and sends shares.
 
 use super::*;
+use warppool_components::limits::{MERKLE_BRANCHES_MAX, UPSTREAM_ANSWERS_PENDING_MAX};
 use warppool_components::units::Difficulty;
+use warppool_components::units::Hash256;
+use warppool_components::upstream::GivenWork;
 use warppool_net::wire::v2::{MerklePath, Wide};
 
 const CHANNEL: u32 = 7;
@@ -41,7 +44,8 @@ fn tip(job_id: u32, hash: u8) -> Vec<u8> {
 }
 
 fn given(channel: &mut UpstreamChannel, frame: &[u8]) -> Option<GivenWork> {
-    match channel.hear(frame, NOW).expect("sound").event {
+    let events = channel.hear(frame, NOW).expect("sound").events;
+    match events.into_iter().next() {
         Some(NodeEvent::Given(work)) => Some(work),
         other => {
             assert_eq!(other, None);
@@ -82,7 +86,7 @@ fn another_prefix_or_target_holds_for_what_comes_after_it() {
     assert!(given(&mut channel, &prefix.to_frame()).is_none());
     let harder = Target::from_difficulty(Difficulty::new(32.0).expect("positive"));
     let told = channel.hear(&SetTarget { channel_id: CHANNEL, maximum_target: harder }.to_frame(), NOW).expect("sound");
-    assert_eq!(told.event, Some(NodeEvent::UpstreamTarget(harder)));
+    assert_eq!(told.events, [NodeEvent::UpstreamTarget(harder)]);
     let work = given(&mut channel, &tip(1, 9)).expect("work");
     let unused = [0; 2];
     assert_eq!(*work.coinbase.prefix, [&coinbase_start()[..], &[0xaa; 4], &unused].concat());
@@ -102,7 +106,8 @@ fn shares_are_sent_numbered_and_wait_for_their_verdicts() {
     assert_eq!(sent.extranonce, [0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
     let error = SubmitSharesError { channel_id: CHANNEL, sequence_number: 2, error_code: "difficulty-too-low".into() };
     let verdict = channel.hear(&error.to_frame(), NOW).expect("sound").verdict;
-    assert_eq!((verdict, channel.pending()), (Some(Verdict::Rejected("difficulty-too-low".into())), 2));
+    let rejected = Verdict::Rejected { code: 23, reason: "difficulty-too-low".into() };
+    assert_eq!((verdict, channel.pending.count()), (Some(rejected), 2));
     let success = SubmitSharesSuccess {
         channel_id: CHANNEL,
         last_sequence_number: 3,
@@ -110,11 +115,24 @@ fn shares_are_sent_numbered_and_wait_for_their_verdicts() {
         new_shares_sum: 32,
     };
     let verdict = channel.hear(&success.to_frame(), NOW).expect("sound").verdict;
-    assert_eq!((verdict, channel.pending()), (Some(Verdict::Accepted(2)), 0));
+    assert_eq!((verdict, channel.pending.count()), (Some(Verdict::Accepted(2)), 0));
 }
 
 #[test]
-fn what_awaits_an_answer_is_bounded_in_number_and_time() {
+fn reasons_stand_for_the_codes_of_stratum_v1() {
+    for (reason, code) in [
+        ("difficulty-too-low", 23),
+        ("stale-share", 21),
+        ("invalid-job-id", 21),
+        ("duplicate-share", 22),
+        ("something-new", 20),
+    ] {
+        assert_eq!(code_of_v1(reason), code, "{reason}");
+    }
+}
+
+#[test]
+fn a_share_of_another_session_or_one_too_many_is_not_sent() {
     let mut channel = channel(8);
     let now = Instant::now();
     assert_eq!(channel.submit(&share(2), now), Err(Dropped::OtherSession));
@@ -122,23 +140,19 @@ fn what_awaits_an_answer_is_bounded_in_number_and_time() {
         channel.submit(&share(3), now).expect("room");
     }
     assert_eq!(channel.submit(&share(3), now), Err(Dropped::TooManyPending));
-    let patience = Duration::from_secs(UPSTREAM_ANSWER_SECONDS_MAX);
-    assert_eq!(channel.expire(now + patience - Duration::from_millis(1)), 0);
-    assert_eq!(channel.expire(now + patience), UPSTREAM_ANSWERS_PENDING_MAX as u64);
-    assert!(channel.submit(&share(3), now).is_ok());
 }
 
 #[test]
 fn a_hash_rate_is_told_when_it_is_another_one_by_far() {
     let mut channel = channel(8);
     for rate in [0.0, f64::NAN, f64::INFINITY, 1e12, 1.4e12, 0.7e12] {
-        assert_eq!(channel.update(rate), None, "{rate}");
+        assert_eq!(channel.tell_rate(rate), None, "{rate}");
     }
-    let frame = channel.update(2e12).expect("twice as much");
+    let frame = channel.tell_rate(2e12).expect("twice as much");
     let update = UpdateChannel::decode(&frame).expect("an update");
     assert_eq!((update.channel_id, update.nominal_hash_rate, update.maximum_target), (CHANNEL, 2e12, Target::MAX));
-    assert_eq!(channel.update(2e12), None);
-    assert!(channel.update(1e12).is_some(), "miners that left are told too");
+    assert_eq!(channel.tell_rate(2e12), None);
+    assert!(channel.tell_rate(1e12).is_some(), "miners that left are told too");
 }
 
 #[test]

@@ -1,0 +1,17 @@
+//! A pool of Stratum V1: one worker for all miners, its lines.
+//!
+//! The pool's `extranonce1` and the first bytes of what it leaves to us are the same for all shares of a job; the last
+//! eight bytes are the connection's and the miner's below, as with a pool of Stratum V2.
+
+mod channel;
+mod job;
+mod opening;
+
+pub(super) use opening::open;
+
+use warppool_components::limits::UPSTREAM_TEXT_CHARACTERS_MAX;
+
+/// A pool's text, fit for a log: short and without control characters.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(UPSTREAM_TEXT_CHARACTERS_MAX).collect()
+}

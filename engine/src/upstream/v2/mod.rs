@@ -1,0 +1,6 @@
+//! A pool of Stratum V2: setup, one extended channel for all miners, its frames.
+
+mod channel;
+mod opening;
+
+pub(super) use opening::open;
