@@ -17,9 +17,6 @@ use warppool_io::store::{SteppedStore, StoreError, StoreOptions};
 use warppool_net::transport::lines::Lines;
 use warppool_tests::hashing;
 
-/// How long rows may wait for their commit.
-pub const FLUSH_INTERVAL: Duration = Duration::from_millis(1000);
-
 /// A block on its way to the node.
 #[derive(Clone, Debug)]
 pub struct Submission {
@@ -64,13 +61,14 @@ impl PoolSide {
     pub fn start(
         settings: Settings,
         seed: u64,
+        flush_interval: Duration,
         disk: &Disk,
         clock: &WallClock,
         now: Now,
     ) -> Result<(Self, Restored), StoreError> {
         let clock = Arc::clone(clock);
         let wall = move || UnixTime::from_millis(clock.load(Ordering::Relaxed));
-        let (store, restored) = SteppedStore::open(store_options(), disk.clone(), wall)?;
+        let (store, restored) = SteppedStore::open(store_options(flush_interval), disk.clone(), wall)?;
         let mut engine = Engine::new(settings, seed, restored.clone(), now);
         engine.set_hashing(hashing::of_the_environment());
         let pool = Self {
@@ -141,10 +139,10 @@ impl PoolSide {
 }
 
 /// The store's options: so that nothing is forgotten during a run.
-pub fn store_options() -> StoreOptions {
+pub fn store_options(flush_interval: Duration) -> StoreOptions {
     StoreOptions {
         path: "simulated".into(),
-        flush_interval: FLUSH_INTERVAL,
+        flush_interval,
         cache_bytes: 4 << 20,
         shares_raw_kept: Duration::from_secs(3600),
         shares_5min_kept: Duration::from_secs(7 * 86_400),
