@@ -57,6 +57,10 @@ pub struct Options {
     pub fee_basis_points: u32,
     /// How long the pool lets rows wait for their commit.
     pub flush_interval: Duration,
+    /// Commits of more workers than this leave the sums to a later one.
+    pub workers_summed_at_once: usize,
+    /// Share of miners that come at some time, not at the start.
+    pub latecomers: f64,
     /// Between two templates on the same tip.
     pub refresh: Duration,
     /// Hash rates of all miners are so many times those of a short run.
@@ -98,6 +102,8 @@ impl Options {
             reload: maybe(random, 0.3, 200, 2000),
             fee_basis_points: *random.pick(&[0, 0, 100, 9900]),
             flush_interval: seconds(*own.pick(&[1, 1, 4, 15])),
+            workers_summed_at_once: *own.pick(&[0, 2, 8]),
+            latecomers: *own.pick(&[0.0, 0.3]),
             refresh: seconds(30),
             hash_rate: 1.0,
         };
@@ -155,7 +161,7 @@ impl fmt::Display for Options {
             formatter,
             "seed {}: {} miners, {} s of trouble and {} s of calm; latency up to {} ms, {} of segments cut, resets {}, \
              stalls {}, losses unseen {}, storms {}; proxies of {}, shares each {} s; blocks of others {} s, reorganisations {}, outages of the node {}, silent tips {}, templates up to \
-             {} ms; crashes {}{}, failing writes {}, commits each {} s; wrong shares {}, reloads {}, fee {} basis points",
+             {} ms; crashes {}{}, failing writes {}, commits each {} s with sums of up to {} workers; {} come late; wrong shares {}, reloads {}, fee {} basis points",
             self.seed,
             self.miners,
             self.troubled.as_secs(),
@@ -177,6 +183,8 @@ impl fmt::Display for Options {
             if self.power_cuts { " with power cuts" } else { "" },
             self.disk_errors,
             self.flush_interval.as_secs(),
+            self.workers_summed_at_once,
+            self.latecomers,
             self.wrong_shares,
             every(&self.reload),
             self.fee_basis_points,

@@ -59,6 +59,9 @@ const SNAPSHOTS_PER_LOOK_INSIDE: u64 = 8;
 /// Between a commit that the disk refused and the next attempt, in intervals between commits.
 const RECOVER_AFTER_INTERVALS: u32 = 2;
 
+/// Sets the stream apart by which miners come late.
+const LATECOMERS: u64 = 0x6c61_7465_636f_6d65;
+
 /// Between two attempts to submit a block.
 const RESUBMIT: Duration = Duration::from_secs(2);
 
@@ -171,6 +174,8 @@ struct Link {
     /// `extranonce1` that it was given, and the tip of its latest job, both as they stand in the lines.
     extranonce1: String,
     tip: String,
+    /// The submit that ends with its stream instead of a newline.
+    unfinished: Option<u64>,
     /// Submits on their way, with the extranonce1 that they were made with.
     sent: HashMap<u64, (Submit, String)>,
 }
@@ -282,9 +287,13 @@ impl Simulation {
 
     fn prepare(&mut self) {
         self.at(Duration::ZERO, Event::Start);
+        let mut late = Random::new(self.options.seed ^ LATECOMERS);
         for device in 0..self.devices.len() {
-            let after = self.random.between(0, 20_000);
-            self.at(Duration::from_millis(after), Event::Connect { device });
+            let mut after = Duration::from_millis(self.random.between(0, 20_000));
+            if late.chance(self.options.latecomers) {
+                after = self.options.troubled.mul_f64(late.unit());
+            }
+            self.at(after, Event::Connect { device });
             self.soon(self.options.reset, Event::Reset { device });
             self.soon(self.options.stall, Event::Stall { device });
             self.soon(self.options.vanish, Event::Vanish { device });

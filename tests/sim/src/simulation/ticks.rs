@@ -13,8 +13,7 @@ impl Simulation {
         self.set_wall();
         self.disk.set_failing(0.0);
         let seed = self.random.bits();
-        let started =
-            PoolSide::start(self.settings(), seed, self.options.flush_interval, &self.disk, &self.wall, self.now());
+        let started = PoolSide::start(self.settings(), seed, &self.options, &self.disk, &self.wall, self.now());
         let (mut pool, restored) =
             started.unwrap_or_else(|error| panic!("the store does not open after a crash: {error}"));
         check_sums(&pool, &restored, self.unix());
