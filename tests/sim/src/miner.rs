@@ -4,6 +4,7 @@
 //! job's difficulty, and then it really hashes until one is found. Difficulties are scaled down, proof of work is not
 //! skipped.
 
+use crate::options::Options;
 use crate::random::Random;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -124,11 +125,11 @@ pub enum Heard {
 
 impl Device {
     /// Number `number` of a run.
-    pub fn new(number: usize, proxy_workers: usize, wrong_shares: f64, mut random: Random) -> Self {
+    pub fn new(number: usize, options: &Options, mut random: Random) -> Self {
         let habit = *random.pick(&HABITS);
         let owner = address((number % 200) as u8 + 1);
         let users = match habit {
-            Habit::Proxy => (0..proxy_workers).map(|worker| format!("{owner}.p{number}w{worker}")).collect(),
+            Habit::Proxy => (0..options.proxy_workers).map(|worker| format!("{owner}.p{number}w{worker}")).collect(),
             _ => vec![format!("{owner}.m{number}")],
         };
         let agents = ["bitaxe/BM1366/v2", "NerdMinerV2", "cgminer/4.11.1", "cpuminer/2.5", "bosminer 1"];
@@ -139,10 +140,10 @@ impl Device {
             obeys_at_once: random.chance(0.5),
             resumes: random.chance(0.5),
             // Three decades apart, and never so fast that the simulation hashes more than it simulates.
-            hashes_per_second: 0.03 * 10_f64.powf(random.unit() * 3.0),
+            hashes_per_second: options.hash_rate * 0.03 * 10_f64.powf(random.unit() * 3.0),
             habit,
             agent: agents[random.bits() as usize % agents.len()],
-            wrong_shares,
+            wrong_shares: options.wrong_shares,
             knows: Miner::default(),
             authorized: false,
             unread: Vec::new(),
@@ -289,6 +290,10 @@ impl Device {
 
 /// Id and outcome of a reply.
 pub fn read_answer(line: &str) -> Option<(u64, Result<(), i64>)> {
+    // Most bytes are those of jobs, which need not be read to see that they answer nothing.
+    if line.starts_with(r#"{"id":null,"method":"#) {
+        return None;
+    }
     let value: serde_json::Value = serde_json::from_str(line).ok()?;
     let id = value["id"].as_u64()?;
     match value["error"].as_array() {

@@ -55,6 +55,16 @@ pub struct Options {
     pub reload: Option<Duration>,
     /// The pool's fee in basis points.
     pub fee_basis_points: u32,
+    /// How long the pool lets rows wait for their commit.
+    pub flush_interval: Duration,
+    /// Commits of more workers than this leave the sums to a later one.
+    pub workers_summed_at_once: usize,
+    /// Share of miners that come at some time, not at the start.
+    pub latecomers: f64,
+    /// Between two templates on the same tip.
+    pub refresh: Duration,
+    /// Hash rates of all miners are so many times those of a short run.
+    pub hash_rate: f64,
 }
 
 impl Options {
@@ -62,6 +72,9 @@ impl Options {
     pub fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let random = &mut random;
+        // What was added later has a stream of its own, so that earlier draws stay what they were.
+        let mut own = Random::new(seed ^ LATER_DRAWS);
+        let own = &mut own;
         let seconds = Duration::from_secs;
         let drawn = Self {
             seed,
@@ -88,16 +101,23 @@ impl Options {
             wrong_shares: *random.pick(&[0.0, 0.05, 0.3]),
             reload: maybe(random, 0.3, 200, 2000),
             fee_basis_points: *random.pick(&[0, 0, 100, 9900]),
+            flush_interval: seconds(*own.pick(&[1, 1, 4, 15])),
+            workers_summed_at_once: *own.pick(&[0, 2, 8]),
+            latecomers: *own.pick(&[0.0, 0.3]),
+            refresh: seconds(30),
+            hash_rate: 1.0,
         };
-        if random.chance(LONG_RUNS) { drawn.made_long(random) } else { drawn }
+        if random.chance(LONG_RUNS) { drawn.made_long(random, own) } else { drawn }
     }
 
-    /// The same for weeks: few miners, rare faults, so that what grows by a little each day is seen.
-    fn made_long(self, random: &mut Random) -> Self {
+    /// The same for days: few and slow miners, rare faults and commits, so that what grows by a little each day is seen.
+    fn made_long(self, random: &mut Random, own: &mut Random) -> Self {
         let rarely = |mean: Option<Duration>| mean.map(|mean| mean * 24);
+        let days = random.between(5, 30) / 3 + 1;
+        let days = if own.chance(MONTHS) { 30 } else { days };
         Self {
             miners: self.miners.div_ceil(8),
-            troubled: Duration::from_secs(86_400 * random.between(5, 30)),
+            troubled: Duration::from_secs(86_400 * days),
             latency: self.latency.min(Duration::from_millis(300)),
             reset: rarely(self.reset),
             stall: rarely(self.stall),
@@ -111,13 +131,22 @@ impl Options {
             crash: rarely(self.crash).map(|mean| mean * 4),
             reload: rarely(self.reload),
             disk_errors: self.disk_errors.min(0.001),
+            flush_interval: Duration::from_secs(*own.pick(&[60, 600, 1800])),
+            refresh: Duration::from_secs(300),
+            hash_rate: 0.1,
             ..self
         }
     }
 }
 
-/// Share of all runs that last for weeks of simulated time.
+/// Sets the stream of later draws apart from the first.
+const LATER_DRAWS: u64 = 0x6c61_7465_7220_6f6e;
+
+/// Share of all runs that last for days of simulated time.
 const LONG_RUNS: f64 = 0.02;
+
+/// Share of those that last for a month.
+const MONTHS: f64 = 0.1;
 
 /// A mean time between `low` and `high` seconds, in this share of all runs.
 fn maybe(random: &mut Random, share: f64, low: u64, high: u64) -> Option<Duration> {
@@ -132,7 +161,7 @@ impl fmt::Display for Options {
             formatter,
             "seed {}: {} miners, {} s of trouble and {} s of calm; latency up to {} ms, {} of segments cut, resets {}, \
              stalls {}, losses unseen {}, storms {}; proxies of {}, shares each {} s; blocks of others {} s, reorganisations {}, outages of the node {}, silent tips {}, templates up to \
-             {} ms; crashes {}{}, failing writes {}; wrong shares {}, reloads {}, fee {} basis points",
+             {} ms; crashes {}{}, failing writes {}, commits each {} s with sums of up to {} workers; {} come late; wrong shares {}, reloads {}, fee {} basis points",
             self.seed,
             self.miners,
             self.troubled.as_secs(),
@@ -153,6 +182,9 @@ impl fmt::Display for Options {
             every(&self.crash),
             if self.power_cuts { " with power cuts" } else { "" },
             self.disk_errors,
+            self.flush_interval.as_secs(),
+            self.workers_summed_at_once,
+            self.latecomers,
             self.wrong_shares,
             every(&self.reload),
             self.fee_basis_points,

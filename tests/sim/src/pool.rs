@@ -2,6 +2,7 @@
 //! in the runtime (sockets, threads) is done by the simulation.
 
 use crate::disk::Disk;
+use crate::options::Options;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +17,6 @@ use warppool_engine::Engine;
 use warppool_io::store::{SteppedStore, StoreError, StoreOptions};
 use warppool_net::transport::lines::Lines;
 use warppool_tests::hashing;
-
-/// How long rows may wait for their commit.
-pub const FLUSH_INTERVAL: Duration = Duration::from_millis(1000);
 
 /// A block on its way to the node.
 #[derive(Clone, Debug)]
@@ -64,13 +62,14 @@ impl PoolSide {
     pub fn start(
         settings: Settings,
         seed: u64,
+        options: &Options,
         disk: &Disk,
         clock: &WallClock,
         now: Now,
     ) -> Result<(Self, Restored), StoreError> {
         let clock = Arc::clone(clock);
         let wall = move || UnixTime::from_millis(clock.load(Ordering::Relaxed));
-        let (store, restored) = SteppedStore::open(store_options(), disk.clone(), wall)?;
+        let (store, restored) = SteppedStore::open(store_options(options), disk.clone(), wall)?;
         let mut engine = Engine::new(settings, seed, restored.clone(), now);
         engine.set_hashing(hashing::of_the_environment());
         let pool = Self {
@@ -141,16 +140,16 @@ impl PoolSide {
 }
 
 /// The store's options: so that nothing is forgotten during a run.
-pub fn store_options() -> StoreOptions {
+pub fn store_options(options: &Options) -> StoreOptions {
     StoreOptions {
         path: "simulated".into(),
-        flush_interval: FLUSH_INTERVAL,
+        flush_interval: options.flush_interval,
         cache_bytes: 4 << 20,
         shares_raw_kept: Duration::from_secs(3600),
         shares_5min_kept: Duration::from_secs(7 * 86_400),
         shares_daily_kept: None,
         saved_workers_per_user_max: 64,
         saved_workers_total_max: 1024,
-        workers_summed_at_once: 8,
+        workers_summed_at_once: options.workers_summed_at_once,
     }
 }

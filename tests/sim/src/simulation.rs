@@ -22,14 +22,14 @@ use crate::ledger::{Ledger, Tips};
 use crate::miner::{Device, Heard, Intention, Submit, read_answer};
 use crate::node::{self, Answer, Node};
 use crate::options::Options;
-use crate::pool::{FLUSH_INTERVAL, PoolSide, Submission, WallClock};
+use crate::pool::{PoolSide, Submission, WallClock};
 use crate::random::Random;
 use sha2::{Digest, Sha256};
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic;
 use std::time::Duration;
 use warppool_components::block::BlockState;
 use warppool_components::connection::{CloseReason, ConnectionKey, Protocol};
@@ -50,14 +50,17 @@ const SILENCE_MAX: Duration = Duration::from_secs(61);
 /// Time at the end in which every miner must be served.
 const PROGRESS: Duration = Duration::from_secs(900);
 
-/// Commits after which the store is asked to forget what is old.
-const FLUSHES_PER_RETENTION: u64 = 50;
+/// Between two times that the store is asked to forget what is old.
+const RETENTION_EVERY: Duration = Duration::from_secs(50);
 
 /// Snapshots for each look into the pool's memory.
 const SNAPSHOTS_PER_LOOK_INSIDE: u64 = 8;
 
-/// Between a commit that the disk refused and the next attempt.
-const RECOVER_AFTER: Duration = Duration::from_secs(2);
+/// Between a commit that the disk refused and the next attempt, in intervals between commits.
+const RECOVER_AFTER_INTERVALS: u32 = 2;
+
+/// Sets the stream apart by which miners come late.
+const LATECOMERS: u64 = 0x6c61_7465_636f_6d65;
 
 /// Between two attempts to submit a block.
 const RESUBMIT: Duration = Duration::from_secs(2);
@@ -123,6 +126,33 @@ impl Event {
     }
 }
 
+/// Something to come and when. Of two at one moment the one that was appointed first comes first.
+struct Appointment {
+    at_ns: u64,
+    sequence: u64,
+    event: Event,
+}
+
+impl Ord for Appointment {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at_ns, self.sequence).cmp(&(other.at_ns, other.sequence))
+    }
+}
+
+impl PartialOrd for Appointment {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Appointment {
+    fn eq(&self, other: &Self) -> bool {
+        self.sequence == other.sequence
+    }
+}
+
+impl Eq for Appointment {}
+
 /// A connection, seen from both ends.
 struct Link {
     device: usize,
@@ -144,6 +174,8 @@ struct Link {
     /// `extranonce1` that it was given, and the tip of its latest job, both as they stand in the lines.
     extranonce1: String,
     tip: String,
+    /// The submit that ends with its stream instead of a newline.
+    unfinished: Option<u64>,
     /// Submits on their way, with the extranonce1 that they were made with.
     sent: HashMap<u64, (Submit, String)>,
 }
@@ -154,15 +186,16 @@ pub struct Simulation {
     random: Random,
     now_ns: u64,
     sequence: u64,
-    queue: BinaryHeap<Reverse<(u64, u64)>>,
-    events: HashMap<u64, Event>,
+    queue: BinaryHeap<Reverse<Appointment>>,
     node: Node,
     disk: Disk,
     wall: WallClock,
     pool: Option<PoolSide>,
     starts: u64,
     tick_due: Option<u64>,
-    flush_due: bool,
+    flush_due: Option<u64>,
+    /// The disk refused a commit, and until then none is tried, as the store's thread does.
+    flush_not_before: u64,
     pool_tip: Option<[u8; 32]>,
     tip_since: u64,
     /// Entities of the world beside those that are counted, as of the pool's first snapshot.
@@ -185,7 +218,7 @@ pub struct Simulation {
     output: Sha256,
     crashes: u64,
     ticks: u64,
-    flushes: u64,
+    pruned_at: u64,
     snapshots: u64,
 }
 
@@ -196,13 +229,12 @@ pub struct Simulation {
 pub fn run(options: Options) -> Outcome {
     let mut simulation = Simulation::new(options);
     simulation.prepare();
-    while let Some(Reverse((at, sequence))) = simulation.queue.pop() {
-        if at > simulation.end_at {
+    while let Some(Reverse(next)) = simulation.queue.pop() {
+        if next.at_ns > simulation.end_at {
             break;
         }
-        simulation.now_ns = at;
-        let event = simulation.events.remove(&sequence).expect("what is queued is there");
-        simulation.happen(event);
+        simulation.now_ns = next.at_ns;
+        simulation.happen(next.event);
     }
     simulation.finish()
 }
@@ -213,9 +245,8 @@ impl Simulation {
         let end_at = nanos(options.troubled + options.calm);
         let wall = WallClock::default();
         let unix = UnixTime::from_seconds(START_SECONDS);
-        let devices: Vec<Device> = (0..options.miners)
-            .map(|number| Device::new(number, options.proxy_workers, options.wrong_shares, random.fork()))
-            .collect();
+        let devices: Vec<Device> =
+            (0..options.miners).map(|number| Device::new(number, &options, random.fork())).collect();
         Self {
             node: Node::new(random.bits(), unix),
             disk: Disk::new(random.fork()),
@@ -225,12 +256,12 @@ impl Simulation {
             now_ns: 0,
             sequence: 0,
             queue: BinaryHeap::new(),
-            events: HashMap::new(),
             wall,
             pool: None,
             starts: 0,
             tick_due: None,
-            flush_due: false,
+            flush_due: None,
+            flush_not_before: 0,
             pool_tip: None,
             tip_since: 0,
             baseline: None,
@@ -247,7 +278,7 @@ impl Simulation {
             output: Sha256::new(),
             crashes: 0,
             ticks: 0,
-            flushes: 0,
+            pruned_at: 0,
             snapshots: 0,
             random,
             options,
@@ -256,9 +287,13 @@ impl Simulation {
 
     fn prepare(&mut self) {
         self.at(Duration::ZERO, Event::Start);
+        let mut late = Random::new(self.options.seed ^ LATECOMERS);
         for device in 0..self.devices.len() {
-            let after = self.random.between(0, 20_000);
-            self.at(Duration::from_millis(after), Event::Connect { device });
+            let mut after = Duration::from_millis(self.random.between(0, 20_000));
+            if late.chance(self.options.latecomers) {
+                after = self.options.troubled.mul_f64(late.unit());
+            }
+            self.at(after, Event::Connect { device });
             self.soon(self.options.reset, Event::Reset { device });
             self.soon(self.options.stall, Event::Stall { device });
             self.soon(self.options.vanish, Event::Vanish { device });
@@ -269,7 +304,7 @@ impl Simulation {
         self.soon(self.options.node_outage, Event::Outage);
         self.soon(self.options.crash, Event::Crash);
         self.soon(self.options.reload, Event::Reload);
-        self.at(Duration::from_secs(30), Event::Refresh);
+        self.at(self.options.refresh, Event::Refresh);
         self.at(self.options.troubled, Event::Calm);
     }
 
@@ -281,8 +316,7 @@ impl Simulation {
 
     fn at_ns(&mut self, at_ns: u64, event: Event) {
         self.sequence += 1;
-        self.events.insert(self.sequence, event);
-        self.queue.push(Reverse((at_ns, self.sequence)));
+        self.queue.push(Reverse(Appointment { at_ns, sequence: self.sequence, event }));
     }
 
     /// After a time of a Poisson process, when there is a mean.
@@ -325,7 +359,7 @@ impl Simulation {
             Event::Storm => self.storm(),
             Event::Stall { device } => self.stall(device),
             Event::Tick => self.tick_if_due(),
-            Event::Flush => self.flush(),
+            Event::Flush => self.flush_if_due(),
             Event::Crash => self.crash_some_time(),
             Event::Start => self.start(),
             Event::External => self.external_block(),
@@ -349,10 +383,11 @@ struct Expected {
     allowed: Vec<Result<(), i64>>,
 }
 
-/// Id of the submit that a line carries.
+/// Id of the submit that a line carries, when it is a whole one as the simulated miners write it.
 fn submit_id(line: &[u8]) -> Option<u64> {
-    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
-    value["id"].as_u64().filter(|_| value["method"] == "mining.submit")
+    let line = std::str::from_utf8(line).ok()?.trim_end().strip_suffix("]}")?;
+    let (id, _) = line.strip_prefix(r#"{"id":"#)?.split_once(r#","method":"mining.submit""#)?;
+    id.parse().ok()
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -43,7 +43,7 @@ impl Simulation {
     }
 
     pub(super) fn refresh(&mut self) {
-        self.at(Duration::from_secs(30), Event::Refresh);
+        self.at(self.options.refresh, Event::Refresh);
         self.template(self.node.tip());
     }
 

@@ -63,7 +63,7 @@ impl Simulation {
         assert!(!pool.is_dirty, "rows are left when the pool stops");
         drop(pool);
         let disk = self.disk.after_power_cut();
-        let started = PoolSide::start(self.settings(), 1, &disk, &self.wall, self.now());
+        let started = PoolSide::start(self.settings(), 1, &self.options, &disk, &self.wall, self.now());
         let (pool, restored) = started.unwrap_or_else(|error| panic!("the store does not open at the end: {error}"));
         self.ledger.check_store(&restored);
         check_sums(&pool, &restored, self.unix());

@@ -29,6 +29,7 @@ impl Simulation {
             extranonce1: String::new(),
             tip: String::new(),
             lines: VecDeque::new(),
+            unfinished: None,
             sent: HashMap::new(),
         });
         let link = self.links.len() - 1;
@@ -102,6 +103,8 @@ impl Simulation {
             let lines = pool.lines.get_mut(&key.slot).expect("an open connection has its lines");
             let known = one.lines.len();
             lines.finish(|line| one.lines.push_back(line.to_vec()));
+            let last = one.lines.back().and_then(|line| submit_id(line));
+            assert!(one.unfinished.is_none_or(|id| last == Some(id)), "the last line of a stream was dropped");
             if one.lines.len() > known {
                 self.ledger.unfinished_line();
                 if !self.talking.contains(&link) {
@@ -199,6 +202,7 @@ impl Simulation {
         let line = submit.share.line(submit.id, &submit.user) + end_of_line;
         let extranonce1 = self.devices[device].knows.extranonce1.clone();
         self.links[link].sent.insert(submit.id, (submit.clone(), extranonce1));
+        self.links[link].unfinished = end_of_line.is_empty().then_some(submit.id);
         self.devices[device].unanswered.push_back(submit);
         self.send_to_pool(link, line.as_bytes());
     }

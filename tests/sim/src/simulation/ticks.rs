@@ -13,7 +13,7 @@ impl Simulation {
         self.set_wall();
         self.disk.set_failing(0.0);
         let seed = self.random.bits();
-        let started = PoolSide::start(self.settings(), seed, &self.disk, &self.wall, self.now());
+        let started = PoolSide::start(self.settings(), seed, &self.options, &self.disk, &self.wall, self.now());
         let (mut pool, restored) =
             started.unwrap_or_else(|error| panic!("the store does not open after a crash: {error}"));
         check_sums(&pool, &restored, self.unix());
@@ -48,7 +48,7 @@ impl Simulation {
     }
 
     pub(super) fn set_wall(&self) {
-        self.wall.store(self.unix().millis(), Ordering::Relaxed);
+        self.wall.store(self.unix().millis(), atomic::Ordering::Relaxed);
     }
 
     pub(super) fn tell(&mut self, event: NodeEvent) {
@@ -235,10 +235,10 @@ impl Simulation {
                 self.check_presence(&snapshot);
             }
         }
-        if has_blocks {
+        if has_blocks && now_ns >= self.flush_not_before {
             self.flush();
-        } else if is_dirty && !std::mem::replace(&mut self.flush_due, true) {
-            self.at(FLUSH_INTERVAL, Event::Flush);
+        } else if is_dirty && self.flush_due.is_none() {
+            self.want_flush(self.options.flush_interval);
         }
         if let Some(at) = wake_at {
             self.want_tick((at.0 - 1_000_000_000).max(now_ns + 1));
@@ -260,22 +260,35 @@ impl Simulation {
         }
     }
 
+    fn want_flush(&mut self, after: Duration) {
+        self.flush_due = Some(self.now_ns + nanos(after));
+        self.at(after, Event::Flush);
+    }
+
+    pub(super) fn flush_if_due(&mut self) {
+        if self.flush_due == Some(self.now_ns) {
+            self.flush();
+        }
+    }
+
     pub(super) fn flush(&mut self) {
-        self.flush_due = false;
+        self.flush_due = None;
         self.set_wall();
         let Some(pool) = &mut self.pool else { return };
         let is_committed = pool.commit();
         if is_committed {
             self.ledger.committed();
         }
-        self.flushes += 1;
-        if self.flushes.is_multiple_of(FLUSHES_PER_RETENTION) {
+        if self.now_ns - self.pruned_at > nanos(RETENTION_EVERY) {
+            self.pruned_at = self.now_ns;
             // A step that the disk refuses is made again later.
             let _ = pool.store.prune();
         }
         if pool.is_dirty {
-            self.flush_due = true;
-            self.at(if is_committed { FLUSH_INTERVAL } else { RECOVER_AFTER }, Event::Flush);
+            let intervals = if is_committed { 1 } else { RECOVER_AFTER_INTERVALS };
+            let after = self.options.flush_interval * intervals;
+            self.flush_not_before = if is_committed { 0 } else { self.now_ns + nanos(after) };
+            self.want_flush(after);
         }
     }
 
@@ -297,7 +310,8 @@ impl Simulation {
         let is_excused = self.options.disk_errors > 0.0 || is_at_block;
         self.ledger.crash(is_excused, |hash| self.node.chain.knows(hash));
         self.disk = if self.options.power_cuts { self.disk.after_power_cut() } else { self.disk.after_kill() };
-        (self.tick_due, self.flush_due) = (None, false);
+        (self.tick_due, self.flush_due) = (None, None);
+        self.flush_not_before = 0;
         self.talking.clear();
         self.ended.clear();
         self.by_slot.clear();
