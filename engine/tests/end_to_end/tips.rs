@@ -1,7 +1,6 @@
 //! A new tip reaches every miner at once, and old work is told from bad work.
 
 use crate::harness::{Pool, RawMiner, Site, address, has_transactions, node};
-use std::time::Duration;
 use warppool_simnode::Faults;
 
 const MINERS: u8 = 50;
@@ -13,9 +12,9 @@ fn a_new_tip_reaches_all_first_without_then_with_transactions() {
     let names: Vec<String> = (0..MINERS).map(|number| format!("{}.raw", address(number))).collect();
     let mut miners: Vec<RawMiner> = names.iter().map(|name| RawMiner::join(pool.miners, name)).collect();
     let old: Vec<_> = miners.iter_mut().map(|miner| miner.wait_for("mining.notify", has_transactions)).collect();
-    // A template that takes its time shows that miners do not wait for it.
-    let delay = [("getblocktemplate".to_owned(), Duration::from_millis(700))].into();
-    node.set_faults(Faults { delay, ..Faults::default() });
+    // Without a template, also one of a long poll that waits already, miners do not wait.
+    let held = || ["getblocktemplate".to_owned()].into();
+    node.set_faults(Faults { hold: held(), hold_answer: held(), ..Faults::default() });
     node.mine_external_block();
     for (miner, old) in miners.iter_mut().zip(&old) {
         let first = miner.job();
@@ -26,6 +25,7 @@ fn a_new_tip_reaches_all_first_without_then_with_transactions() {
         assert_eq!((&answer["result"], &answer["error"][0]), (&serde_json::Value::Null, &21.into()), "{answer}");
         assert!(answer["error"][1].as_str().unwrap().to_lowercase().contains("stale"), "{answer}");
     }
+    node.set_faults(Faults::default());
     for miner in &mut miners {
         let full = miner.job();
         assert_eq!((&full[8], has_transactions(&full)), (&false.into(), true), "{full}");
