@@ -23,17 +23,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use warppool_admin::{AdminHandle, AdminOptions, Publisher};
-use warppool_components::block::BlockState;
 use warppool_components::inbox::{Command, Inbox, Now};
 use warppool_components::limits::NODE_EVENTS_QUEUED_MAX;
 use warppool_components::node::NodeEvent;
 use warppool_components::outbox::{NoticeLevel, Outbox};
-use warppool_components::record::{BlockRow, Restored};
+use warppool_components::record::Restored;
 use warppool_components::settings::Settings;
 use warppool_components::snapshot::Snapshot;
 use warppool_components::units::{Instant, UnixTime};
 use warppool_io::failpoint;
-use warppool_io::node;
+use warppool_io::node::{self, Upkeep};
 use warppool_io::store::{self, Store, StoreOptions};
 use warppool_net::sockets::{Dashboard, ListenOptions, Sockets};
 use warppool_net::transport::noise::{AuthorityKey, AuthorityPublicKey};
@@ -374,15 +373,15 @@ impl Pool {
 /// Blocks of the store whose fate is open: journaled ones are submitted again, all are followed.
 fn take_up_blocks(source: &Source, restored: &mut Restored) {
     failpoint::reached("restart.journal-read");
-    for BlockRow { hash, height, state, raw, .. } in &mut restored.blocks {
-        let raw = raw.take();
-        match raw {
-            Some(raw) if *state == BlockState::Pending => {
+    for row in &mut restored.blocks {
+        let (hash, height) = (row.hash, row.height);
+        match Upkeep::of(row) {
+            Upkeep::Submit(raw) => {
                 tracing::info!("block {hash} at height {height} has no final answer yet: submitting again");
-                source.resubmit(*hash, raw);
+                source.resubmit(hash, raw);
             }
-            _ if matches!(state, BlockState::Rejected(_)) => {}
-            _ => source.follow(*hash),
+            Upkeep::Follow => source.follow(hash),
+            Upkeep::Nothing => {}
         }
     }
 }

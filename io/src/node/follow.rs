@@ -1,14 +1,14 @@
-//! Found blocks after they were accepted: buried by further blocks, or pushed aside, or brought back.
+//! Found blocks after they were accepted: buried by further blocks, or pushed aside, or brought back. Pure.
 //!
 //! The chain is asked when the tip changes and at no other time, for each block that is not yet deep enough.
 
-use super::Shared;
-use super::rpc::{Header, RpcError};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use super::question::{Next, Outcome, Question, Reply};
+use super::source::Source;
+use std::collections::VecDeque;
 use std::time::Duration;
 use warppool_components::block::BlockState;
 use warppool_components::limits::{BLOCKS_FOLLOWED_MAX, CONFIRMATIONS_FOLLOWED};
-use warppool_components::units::Hash256;
+use warppool_components::units::{Hash256, Instant};
 
 /// When no node could be asked.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
@@ -22,81 +22,131 @@ struct Followed {
     aside_since: Option<u32>,
 }
 
+/// The blocks that are followed.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct Follow {
     stopped: bool,
     /// The tip changed, or a block was added that nothing is known of.
     look: bool,
+    retry_at: Option<Instant>,
     blocks: Vec<Followed>,
+    round: Option<Round>,
 }
 
-/// The blocks that are followed.
-#[derive(Debug, Default)]
-pub(super) struct FollowList {
-    state: Mutex<State>,
-    changed: Condvar,
+/// One look at all blocks, one after the other.
+#[derive(Debug)]
+struct Round {
+    /// Of the tip when it began.
+    height: u32,
+    /// Some block could be asked of nobody.
+    failed: bool,
+    open: VecDeque<Hash256>,
+    asked: Option<Asked>,
 }
 
-impl FollowList {
+/// A block that nodes are being asked about, those first that the pool follows.
+#[derive(Debug)]
+struct Asked {
+    hash: Hash256,
+    nodes: VecDeque<usize>,
+    was_answered: bool,
+}
+
+impl Follow {
     /// Follows a block from now on. `told` is the state that everybody knows already; without one, it is looked up
     /// at once.
-    pub(super) fn add(&self, hash: Hash256, told: Option<BlockState>) {
-        let mut state = self.lock();
-        if state.blocks.iter().any(|block| block.hash == hash) {
+    pub(super) fn add(&mut self, hash: Hash256, told: Option<BlockState>) {
+        if let Some(block) = self.blocks.iter_mut().find(|block| block.hash == hash) {
+            // Else a chain that takes it back would be no news.
+            block.told = told.or(block.told.take());
             return;
         }
-        if state.blocks.len() == BLOCKS_FOLLOWED_MAX {
-            let oldest = state.blocks.remove(0);
+        if self.blocks.len() == BLOCKS_FOLLOWED_MAX {
+            let oldest = self.blocks.remove(0);
             tracing::warn!(block = %oldest.hash, "{BLOCKS_FOLLOWED_MAX} blocks are followed; no longer this one");
         }
-        state.look |= told.is_none();
-        state.blocks.push(Followed { hash, told, aside_since: None });
-        self.changed.notify_all();
+        self.look |= told.is_none();
+        self.blocks.push(Followed { hash, told, aside_since: None });
     }
 
     /// The tip changed.
-    pub(super) fn look(&self) {
-        self.lock().look = true;
-        self.changed.notify_all();
+    pub(super) const fn look(&mut self) {
+        self.look = true;
     }
 
     /// Ends the follower.
-    pub(super) fn stop(&self) {
-        self.lock().stopped = true;
-        self.changed.notify_all();
+    pub(super) const fn stop(&mut self) {
+        self.stopped = true;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the blocks are to be looked up, at most so long; `None` ends the follower.
-    fn next_round(&self, wait: Option<Duration>) -> Option<Vec<Hash256>> {
-        let mut state = self.lock();
-        while !state.stopped && !state.look {
-            let (woken, timeout) = self
-                .changed
-                .wait_timeout(state, wait.unwrap_or(Duration::from_secs(3600)))
-                .unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            if wait.is_some() && timeout.timed_out() {
-                break;
+    /// Whom to ask about which block, while no question is open.
+    pub(super) fn next(&mut self, source: &Source, now: Instant) -> Next {
+        if self.stopped {
+            return Next::End;
+        }
+        loop {
+            let Some(round) = &mut self.round else {
+                if !self.look && self.retry_at.is_none_or(|at| at > now) {
+                    return Next::Wait(self.retry_at);
+                }
+                self.begin(source);
+                continue;
+            };
+            let Some(asked) = &round.asked else {
+                let Some(hash) = round.open.pop_front() else {
+                    self.retry_at = round.failed.then(|| now + RETRY_INTERVAL);
+                    self.round = None;
+                    continue;
+                };
+                round.asked = Some(Asked { hash, nodes: source.nodes_to_ask().into(), was_answered: false });
+                continue;
+            };
+            match asked.nodes.front() {
+                Some(node) => return Next::Ask(*node, Question::BlockHeader(asked.hash)),
+                None => {
+                    // A node that does not know the block says nothing about it.
+                    round.failed |= !asked.was_answered;
+                    round.asked = None;
+                }
             }
         }
-        state.look = false;
-        if state.stopped { None } else { Some(state.blocks.iter().map(|block| block.hash).collect()) }
+    }
+
+    fn begin(&mut self, source: &Source) {
+        (self.look, self.retry_at) = (false, None);
+        let open = self.blocks.iter().map(|block| block.hash).collect();
+        self.round = Some(Round { height: source.height(), failed: false, open, asked: None });
+    }
+
+    /// How the question ended; the block's state when it is another one now.
+    pub(super) fn answered(&mut self, outcome: Outcome) -> Option<(Hash256, BlockState)> {
+        let round = self.round.as_mut()?;
+        let (asked, height) = (round.asked.as_mut()?, round.height);
+        asked.nodes.pop_front();
+        match outcome {
+            Ok(Reply::Header(Some(header))) => {
+                let hash = asked.hash;
+                round.asked = None;
+                let state = self.note(&hash, header.confirmations, height)?;
+                Some((hash, state))
+            }
+            Ok(_) => {
+                asked.was_answered = true;
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     /// Notes what the chain says of a block; its state when it is another one now.
-    fn note(&self, hash: &Hash256, confirmations: i64, height: u32) -> Option<BlockState> {
-        let mut state = self.lock();
-        let index = state.blocks.iter().position(|block| block.hash == *hash)?;
-        let block = &mut state.blocks[index];
+    fn note(&mut self, hash: &Hash256, confirmations: i64, height: u32) -> Option<BlockState> {
+        let index = self.blocks.iter().position(|block| block.hash == *hash)?;
+        let block = &mut self.blocks[index];
         let (found, is_over) = judge(block, confirmations, height);
         let news = block.told.as_ref() != Some(&found);
         block.told = Some(found.clone());
         if is_over {
-            state.blocks.remove(index);
+            self.blocks.remove(index);
         }
         news.then_some(found)
     }
@@ -117,41 +167,6 @@ fn judge(block: &mut Followed, confirmations: i64, height: u32) -> (BlockState, 
     }
 }
 
-/// Follows blocks until the pool stops.
-pub(super) fn run(shared: &Shared) {
-    let mut wait = None;
-    while let Some(hashes) = shared.follow.next_round(wait) {
-        let height = shared.source.height();
-        let mut failed = false;
-        for hash in hashes {
-            match ask(shared, &hash) {
-                Ok(Some(header)) => {
-                    if let Some(state) = shared.follow.note(&hash, header.confirmations, height) {
-                        shared.source.block(hash, state);
-                    }
-                }
-                // A node that does not know the block says nothing about it.
-                Ok(None) => {}
-                Err(_) => failed = true,
-            }
-        }
-        wait = failed.then_some(RETRY_INTERVAL);
-    }
-}
-
-/// Asks the nodes one after the other, those that the pool follows first.
-fn ask(shared: &Shared, hash: &Hash256) -> Result<Option<Header>, RpcError> {
-    let mut outcome = Err(RpcError::Empty { method: "getblockheader" });
-    for node in shared.source.nodes_to_ask() {
-        match shared.nodes[node].rpc.block_header(hash) {
-            Ok(Some(header)) => return Ok(Some(header)),
-            Ok(None) => outcome = Ok(None),
-            Err(error) => outcome = outcome.or(Err(error)),
-        }
-    }
-    outcome
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_block_is_buried_pushed_aside_and_brought_back() {
-        let list = FollowList::default();
+        let mut list = Follow::default();
         list.add(HASH, Some(Accepted));
         let steps = [
             (1, None),
@@ -177,29 +192,37 @@ mod tests {
         for (confirmations, expected) in steps {
             assert_eq!(list.note(&HASH, confirmations, 500), expected, "{confirmations}");
         }
-        assert!(list.lock().blocks.is_empty());
+        assert!(list.blocks.is_empty());
     }
 
     #[test]
     fn a_block_that_stays_aside_is_let_go() {
-        let list = FollowList::default();
+        let mut list = Follow::default();
         list.add(HASH, None);
         assert_eq!(list.note(&HASH, -1, 500), Some(Orphaned));
         assert_eq!(list.note(&HASH, -1, 599), None);
-        assert_eq!(list.lock().blocks.len(), 1);
+        assert_eq!(list.blocks.len(), 1);
         assert_eq!(list.note(&HASH, -1, 600), None);
-        assert!(list.lock().blocks.is_empty());
+        assert!(list.blocks.is_empty());
+    }
+
+    #[test]
+    fn a_block_that_a_node_took_after_all_may_be_pushed_aside_again() {
+        let mut list = Follow::default();
+        list.add(HASH, Some(Orphaned));
+        list.add(HASH, Some(Accepted));
+        assert_eq!(list.note(&HASH, -1, 500), Some(Orphaned), "everybody thinks that it is accepted");
     }
 
     #[test]
     fn the_list_is_bounded_and_knows_a_block_once() {
-        let list = FollowList::default();
+        let mut list = Follow::default();
         for number in 0..BLOCKS_FOLLOWED_MAX as u64 + 5 {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&number.to_le_bytes());
             list.add(Hash256::from_internal(bytes), None);
             list.add(Hash256::from_internal(bytes), None);
         }
-        assert_eq!(list.lock().blocks.len(), BLOCKS_FOLLOWED_MAX);
+        assert_eq!(list.blocks.len(), BLOCKS_FOLLOWED_MAX);
     }
 }

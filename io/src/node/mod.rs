@@ -1,8 +1,11 @@
 //! The node's side: work from Bitcoin Core to the engine, found blocks from the engine to Bitcoin Core.
 //!
-//! Each node has a watcher (what is the tip, is the node to be trusted), a template fetcher, threads that submit
-//! and, where configured, a listener to its ZMQ notifications; one follower looks after found blocks. None of them
-//! waits for another. All that they learn goes to `source`, which makes [`NodeEvent`]s of it in one order.
+//! What is asked of which node, and what follows from the answers, is decided in [`side`](self) and the machines that it is
+//! made of, without clock, socket or thread: `watch` (what is the tip, is the node to be trusted), `fetch` (when to ask for
+//! templates), `submit` (found blocks), `follow` (what became of them), `work` (what to hand out), `source` (what the engine
+//! is told, in one order). `threads` carries the questions: for each node one thread for its tip, one for templates, two
+//! that submit and, where configured, a listener to its ZMQ notifications; one more follows found blocks. None of them waits
+//! for another's call. [`SteppedNodes`] leaves the carrying to the caller.
 //!
 //! What does not happen here: no job is built, no coinbase made, nothing is written to disk, and no transaction is
 //! validated: that is the node's work.
@@ -14,42 +17,43 @@ mod fetch;
 mod follow;
 pub mod merkle;
 mod pins;
+mod question;
 pub mod rpc;
 mod secret;
+mod side;
 mod source;
 mod status;
+mod stepped;
 mod submit;
 pub mod template;
+mod threads;
 mod watch;
 mod work;
 mod zmq;
 
 pub use credentials::CredentialsError;
 pub use merkle::LevelHasher;
+pub use question::{Outcome, Question, Reply};
 pub use rpc::RpcTimeouts;
 pub use secret::Secret;
+pub use side::SideOptions;
+pub use stepped::{Errand, SteppedNodes, Ticket};
+pub use submit::{Submission, Upkeep};
+pub use zmq::Notification;
 
 use credentials::Credentials;
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
-use fetch::Orders;
-use follow::FollowList;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rpc::RpcClient;
-use source::{Effect, Sink, Source};
-use status::ZmqView;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
-use submit::Submission;
-use template::Tip;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use threads::{Node, Shared, Sink};
 use warppool_components::block::BlockCandidate;
-use warppool_components::limits::{BLOCKS_SUBMITTING_MAX, TIP_CHECKS_QUEUED_MAX};
+use warppool_components::limits::BLOCKS_SUBMITTING_MAX;
 use warppool_components::node::NodeEvent;
 use warppool_components::settings::Network;
-use warppool_components::template::Template;
-use warppool_components::units::{Hash256, UnixTime};
+use warppool_components::units::Hash256;
 use zmq::Subscription;
 
 /// How long [`NodeHandle::stop`] waits for threads before it leaves them behind.
@@ -123,119 +127,6 @@ pub enum NodeError {
     Thread(#[from] std::io::Error),
 }
 
-/// Why a watcher is to look before its time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Wake {
-    /// This block is probably the tip.
-    Block(Hash256),
-    /// Something happened.
-    Look,
-}
-
-/// One node, as its threads share it.
-struct Node {
-    rpc: RpcClient,
-    orders: Orders,
-    wakes: Sender<Wake>,
-    submissions: Sender<Arc<Submission>>,
-}
-
-/// What all threads share.
-struct Shared {
-    this: std::sync::Weak<Self>,
-    network: Network,
-    template_refresh: Duration,
-    poll_interval: Duration,
-    timeouts: RpcTimeouts,
-    level_hasher: LevelHasher,
-    nodes: Vec<Node>,
-    source: Source,
-    follow: FollowList,
-    /// The latest tip that any node spoke of, and when its name was first heard.
-    tip_heard: Mutex<Option<(Hash256, Instant)>>,
-    /// Found blocks that a node has not been sent once, counted for each node.
-    unsent: AtomicUsize,
-    /// Disconnected when the pool stops.
-    stop: Receiver<Infallible>,
-    threads: Mutex<Threads>,
-}
-
-/// Threads that run, and how to learn that they have ended.
-struct Threads {
-    handles: Vec<JoinHandle<()>>,
-    /// Every thread holds a copy; `None` when no more may start.
-    alive: Option<Sender<Infallible>>,
-}
-
-impl Shared {
-    fn is_stopping(&self) -> bool {
-        self.stop.try_recv() == Err(TryRecvError::Disconnected)
-    }
-
-    /// A node's tip, asked for while it was `before`, and what follows from it.
-    fn tip(&self, node: usize, tip: Tip, before: Option<Hash256>) {
-        let effect = self.source.tip(node, tip, before);
-        self.after(node, &effect);
-    }
-
-    /// The name of a tip has reached the pool, whoever brought it.
-    fn hear_of_tip(&self, hash: Hash256) {
-        let mut heard = self.tip_heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.is_none_or(|(known, _)| known != hash) {
-            *heard = Some((hash, Instant::now()));
-        }
-    }
-
-    /// A node's template, and what follows from it.
-    fn template(&self, node: usize, template: Template) {
-        self.hear_of_tip(template.previous_block);
-        let effect = self.source.template(node, template);
-        if effect.was_late {
-            self.nodes[node].orders.forget_latest();
-        }
-        self.after(node, &effect);
-    }
-
-    fn after(&self, node: usize, effect: &Effect) {
-        if effect.tip_changed {
-            self.follow.look();
-        }
-        if effect.was_late {
-            // A full queue means that a look is due anyway.
-            let _ = self.nodes[node].wakes.try_send(Wake::Look);
-        }
-    }
-
-    /// News of a node's notifications. Long polls are of use only where they do not work.
-    fn zmq(&self, node: usize, change: impl FnOnce(&mut ZmqView)) {
-        let works = self.source.zmq(node, change);
-        self.nodes[node].orders.set_longpoll_useful(!works);
-    }
-
-    fn refresh(&self) {
-        self.nodes.iter().for_each(|node| node.orders.refresh());
-    }
-
-    fn spawn(&self, name: String, work: impl FnOnce(&Self) + Send + 'static) -> Result<(), std::io::Error> {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(alive), Some(shared)) = (threads.alive.clone(), self.this.upgrade()) else { return Ok(()) };
-        let run = move || {
-            work(&shared);
-            drop(alive);
-        };
-        threads.handles.retain(|handle| !handle.is_finished());
-        threads.handles.push(std::thread::Builder::new().name(name).spawn(run)?);
-        Ok(())
-    }
-
-    /// Starts the fetcher that carries out orders of this generation.
-    fn start_fetcher(&self, node: usize, generation: u64) {
-        if let Err(error) = self.spawn(format!("node{node}-work"), move |shared| fetch::run(shared, node, generation)) {
-            tracing::error!(%error, "cannot start a thread for templates");
-        }
-    }
-}
-
 /// The running node's side. Dropping it stops it.
 pub struct NodeHandle {
     shared: Arc<Shared>,
@@ -268,54 +159,41 @@ pub fn start_with_timeouts(
     let (nodes, queues) = connect(&options, timeouts)?;
     let (stop, stopped) = bounded(0);
     let (alive, ended) = bounded(0);
-    let source = source(&options, &nodes, Box::new(sink));
-    let shared = Arc::new_cyclic(|this| Shared {
-        this: this.clone(),
-        network: options.network,
-        template_refresh: options.template_refresh,
-        poll_interval: options.poll_interval,
-        timeouts,
-        level_hasher: options.level_hasher.clone(),
-        nodes,
-        source,
-        follow: FollowList::default(),
-        tip_heard: Mutex::default(),
-        unsent: AtomicUsize::new(0),
-        stop: stopped,
-        threads: Mutex::new(Threads { handles: Vec::new(), alive: Some(alive) }),
-    });
+    let sink: Sink = Box::new(sink);
+    let shared =
+        Shared::new(side_options(&options, &nodes, timeouts), options.level_hasher, nodes, sink, stopped, alive);
     let handle = NodeHandle { shared, stop: Some(stop), ended };
-    for (node, (queues, subscription)) in queues.into_iter().zip(subscriptions).enumerate() {
-        handle.start_node(node, queues, subscription)?;
+    for (node, (submissions, subscription)) in queues.into_iter().zip(subscriptions).enumerate() {
+        handle.shared.start_node(node, &submissions, subscription)?;
     }
-    handle.shared.spawn("node-follow".to_owned(), follow::run)?;
+    handle.shared.start_follower()?;
     Ok(handle)
 }
 
-/// The receiving ends of a node's queues.
-struct Queues {
-    wakes: Receiver<Wake>,
-    submissions: Receiver<Arc<Submission>>,
-}
+/// The receiving end of a node's found blocks.
+type Queue = Receiver<Arc<Submission>>;
 
-fn connect(options: &NodeOptions, timeouts: RpcTimeouts) -> Result<(Vec<Node>, Vec<Queues>), NodeError> {
+fn connect(options: &NodeOptions, timeouts: RpcTimeouts) -> Result<(Vec<Node>, Vec<Queue>), NodeError> {
     let connect = |endpoint: &Endpoint| {
         let address = address(&endpoint.rpc_url, options.network)?;
         let credentials =
             Credentials::new(endpoint.cookie_path.clone(), endpoint.user.as_deref(), endpoint.password.as_ref());
-        let (wakes, wakes_received) = bounded(TIP_CHECKS_QUEUED_MAX);
-        let (submissions, submissions_received) = bounded(BLOCKS_SUBMITTING_MAX);
-        let rpc = RpcClient::new(address, credentials, timeouts);
-        let node = Node { rpc, orders: Orders::new(), wakes, submissions };
-        Ok((node, Queues { wakes: wakes_received, submissions: submissions_received }))
+        let (submissions, queue) = bounded(BLOCKS_SUBMITTING_MAX);
+        Ok((Node { rpc: RpcClient::new(address, credentials, timeouts), submissions }, queue))
     };
     options.nodes.iter().map(connect).collect()
 }
 
-fn source(options: &NodeOptions, nodes: &[Node], sink: Sink) -> Source {
+fn side_options(options: &NodeOptions, nodes: &[Node], timeouts: RpcTimeouts) -> SideOptions {
     let name = |(node, endpoint): (&Node, &Endpoint)| (node.rpc.address().to_owned(), endpoint.zmq_hashblock.is_some());
-    let names = nodes.iter().zip(&options.nodes).map(name).collect();
-    Source::new(options.network, options.empty_job_on_new_tip, names, sink)
+    SideOptions {
+        network: options.network,
+        template_refresh: options.template_refresh,
+        poll_interval: options.poll_interval,
+        template_patience: timeouts.template,
+        empty_job_on_new_tip: options.empty_job_on_new_tip,
+        nodes: nodes.iter().zip(&options.nodes).map(name).collect(),
+    }
 }
 
 fn subscribe(endpoint: &Endpoint) -> Result<Option<Subscription>, NodeError> {
@@ -371,44 +249,30 @@ const fn default_port(network: Network) -> u16 {
 }
 
 impl NodeHandle {
-    fn start_node(&self, node: usize, queues: Queues, subscription: Option<Subscription>) -> Result<(), NodeError> {
-        let Queues { wakes, submissions } = queues;
-        self.shared.spawn(format!("node{node}-tip"), move |shared| watch::run(shared, node, &wakes))?;
-        self.shared.spawn(format!("node{node}-work"), move |shared| fetch::run(shared, node, 0))?;
-        for thread in 0..submit::THREADS_PER_NODE {
-            let submissions = submissions.clone();
-            let name = format!("node{node}-submit{thread}");
-            self.shared.spawn(name, move |shared| submit::run(shared, node, &submissions))?;
-        }
-        if let Some(subscription) = subscription {
-            self.shared.spawn(format!("node{node}-zmq"), move |shared| watch::listen(shared, node, subscription))?;
-        }
-        Ok(())
-    }
-
     /// Sends a found block to all nodes at once. Does not block.
     pub fn submit(&self, candidate: Arc<BlockCandidate>) {
-        submit::submit(&self.shared, candidate);
+        self.shared.enqueue(Submission::found(candidate, self.shared.nodes.len(), self.shared.now().instant));
     }
 
     /// Sends a block of an earlier run, whose final answer is not known, from its serialised bytes.
     pub fn resubmit(&self, hash: Hash256, block: Arc<[u8]>) {
-        submit::resubmit(&self.shared, hash, block);
+        let now = self.shared.now().instant;
+        self.shared.enqueue(Submission::found_earlier(hash, block, self.shared.nodes.len(), now));
     }
 
     /// Follows a block that was accepted in an earlier run.
     pub fn follow(&self, hash: Hash256) {
-        self.shared.follow.add(hash, None);
+        self.shared.change(|side, _| side.follow(hash));
     }
 
     /// When the name of the latest tip reached the pool first: by ZMQ, by a poll or with a template.
     pub fn tip_heard_at(&self) -> Option<Instant> {
-        self.shared.tip_heard.lock().unwrap_or_else(PoisonError::into_inner).map(|(_, at)| at)
+        self.shared.tip_heard_at()
     }
 
     /// Asks every node for a template now, or as soon as the request in flight has ended.
     pub fn refresh(&self) {
-        self.shared.refresh();
+        self.shared.change(|side, _| side.refresh());
     }
 
     /// Stops: no event comes after this returns. A found block that was not sent yet is sent first. Threads that wait for a node's answer are left behind and end
@@ -421,30 +285,20 @@ impl NodeHandle {
         if self.stop.take().is_none() {
             return;
         }
-        self.shared.source.stop();
-        self.shared.follow.stop();
-        self.shared.nodes.iter().for_each(|node| node.orders.stop());
-        let handles = {
-            let mut threads = self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            threads.alive = None;
-            std::mem::take(&mut threads.handles)
-        };
+        let handles = self.shared.stop();
         self.wait_for_threads();
-        for handle in handles.into_iter().filter(JoinHandle::is_finished) {
+        for handle in handles.into_iter().filter(std::thread::JoinHandle::is_finished) {
             let _ = handle.join();
         }
     }
-}
 
-impl NodeHandle {
     /// Until all threads have ended, or until patience ends: more of it while a found block is on its way.
     fn wait_for_threads(&self) {
         let began_at = Instant::now();
         loop {
             // Disconnected as soon as the last thread has let go of its copy.
             let outcome = self.ended.recv_timeout(STOP_LOOK_INTERVAL);
-            let is_sending = self.shared.unsent.load(Ordering::Acquire) > 0;
-            let patience = if is_sending { STOP_PATIENCE_WITH_BLOCK } else { STOP_PATIENCE };
+            let patience = if self.shared.is_sending() { STOP_PATIENCE_WITH_BLOCK } else { STOP_PATIENCE };
             if outcome == Err(RecvTimeoutError::Disconnected) || began_at.elapsed() >= patience {
                 return;
             }
@@ -456,12 +310,6 @@ impl Drop for NodeHandle {
     fn drop(&mut self) {
         self.shut_down();
     }
-}
-
-/// The wall clock.
-fn now() -> UnixTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

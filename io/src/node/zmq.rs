@@ -21,7 +21,7 @@ const MONITOR_ADDRESS: &str = "inproc://monitor";
 
 /// What was heard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Notification {
+pub enum Notification {
     /// A block became the tip.
     Block(Hash256),
     /// At least one message was lost: look.

@@ -16,6 +16,9 @@ const JOB_GOOD: Duration = Duration::from_secs(300);
 /// Age of a job up to which a block of it must be recognised, whatever its tip.
 const JOB_KNOWN: Duration = Duration::from_secs(60);
 
+/// How far the time of a job may be ahead of the clock.
+const JOB_TIME_AHEAD_SECONDS: u32 = 60;
+
 /// How long a credited share may wait for its way to the store.
 const ROW_DELAY_MAX: Duration = Duration::from_millis(60);
 
@@ -43,6 +46,8 @@ pub struct Ledger {
     to_journal: Vec<[u8; 32]>,
     /// Found blocks whose rows are durable.
     journaled: HashSet<[u8; 32]>,
+    /// Found blocks that a crash kept out of the journal: a node may have them all the same.
+    pub unlisted: HashSet<[u8; 32]>,
     names: BTreeMap<u32, String>,
     seen: HashSet<(String, String, String, u32, u32, u32)>,
     /// Found blocks that must become known to the chain, by hash in internal byte order.
@@ -82,6 +87,8 @@ pub struct Tips {
     pub before: Option<[u8; 32]>,
     /// The tip that it knows after it.
     pub after: Option<[u8; 32]>,
+    /// When it came back to that tip, in seconds, if it had left it: jobs from before then are stale.
+    pub returned_at: Option<u32>,
 }
 
 impl Ledger {
@@ -97,7 +104,9 @@ impl Ledger {
         let Some(previous_block) = submit.previous_block else { return vec![Err(21)] };
         let (was, is) = (tips.before == Some(previous_block), tips.after == Some(previous_block));
         let mut outcomes = Vec::new();
-        if !(was && is) {
+        // The time of a job may be some seconds ahead of the clock, on a tip whose own time is.
+        let is_from_before = tips.returned_at.is_some_and(|at| submit.job_ntime <= at + JOB_TIME_AHEAD_SECONDS);
+        if !(was && is) || is_from_before {
             outcomes.push(Err(21));
         }
         let age = unix_seconds.saturating_sub(submit.job_ntime);
@@ -145,12 +154,14 @@ impl Ledger {
         self.too_new.insert(hash.to_owned());
     }
 
+    /// Whether a block's header time is too new for the node.
+    pub fn is_too_new(&self, hash: [u8; 32]) -> bool {
+        self.too_new.contains(&shown(hash))
+    }
+
     /// Whether the node is right to refuse a block. It need not become known to the chain then.
     pub fn is_refusal_due(&mut self, hash: [u8; 32], reason: &str) -> bool {
-        let mut shown = hash;
-        shown.reverse();
-        let shown: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
-        let is_due = reason == "time-too-new" && self.too_new.contains(&shown);
+        let is_due = reason == "time-too-new" && self.is_too_new(hash);
         if is_due {
             self.candidates.remove(&hash);
         }
@@ -273,6 +284,7 @@ impl Ledger {
     /// disk fails, or in the very tick that found it.
     pub fn crash(&mut self, is_excused: bool, is_known: impl Fn([u8; 32]) -> bool) {
         let journaled = &self.journaled;
+        self.unlisted.extend(self.candidates.keys().filter(|hash| !journaled.contains(*hash)));
         let before = self.candidates.len();
         self.candidates.retain(|hash, _| journaled.contains(hash) || is_known(*hash));
         assert!(is_excused || self.candidates.len() == before, "a crash lost a block");
@@ -358,6 +370,11 @@ impl Ledger {
             assert!(is_near(row.accepted_difficulty, told.difficulty), "sum of {user} in the store");
         }
     }
+}
+
+/// A hash as people see it, from its internal byte order.
+fn shown(hash: [u8; 32]) -> String {
+    hash.iter().rev().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Equal but for rounding of sums.

@@ -1,7 +1,8 @@
 //! The whole pool in one process and in simulated time, from one seed.
 //!
-//! What is real: the engine, the cutter of lines, the reader of templates, the store on a simulated disk, the node's rules
-//! for blocks. What is simulated: clock, network, disk, the node's moods, and miners, who really hash. Proof of work is
+//! What is real: the engine, the cutter of lines, the reader of templates, the choice among nodes with all that is asked of
+//! them, the store on a simulated disk, the nodes' rules for blocks. What is simulated: clock, network, disk, the nodes' moods,
+//! and miners, who really hash. Proof of work is
 //! cheap because targets are easy; no check is left out.
 //!
 //! [`simulation::run`] plays the conditions that [`options::Options::draw`] makes of a seed, and panics with a sentence
@@ -12,7 +13,7 @@
 pub mod disk;
 pub mod ledger;
 pub mod miner;
-pub mod node;
+pub mod nodes;
 pub mod options;
 pub mod pool;
 pub mod random;

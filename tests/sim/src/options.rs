@@ -1,8 +1,14 @@
 //! What a seed decides before a run begins: how many miners, how bad the network, the node and the disk are.
 
+use crate::nodes::NodesOptions;
 use crate::random::Random;
 use std::fmt;
 use std::time::Duration;
+use warppool_components::settings::Network;
+use warppool_io::node::SideOptions;
+
+/// How long the pool waits for a template.
+pub const TEMPLATE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The conditions of a run.
 #[derive(Clone, Debug)]
@@ -37,7 +43,7 @@ pub struct Options {
     pub external_block: Duration,
     /// Mean time between reorganisations.
     pub reorganisation: Option<Duration>,
-    /// Mean time between outages of the node.
+    /// Mean time between outages of a node.
     pub node_outage: Option<Duration>,
     /// Share of tips that ZMQ does not tell of.
     pub silent_tips: f64,
@@ -65,6 +71,8 @@ pub struct Options {
     pub refresh: Duration,
     /// Hash rates of all miners are so many times those of a short run.
     pub hash_rate: f64,
+    /// How the nodes are.
+    pub nodes: NodesOptions,
 }
 
 impl Options {
@@ -106,8 +114,23 @@ impl Options {
             latecomers: *own.pick(&[0.0, 0.3]),
             refresh: seconds(30),
             hash_rate: 1.0,
+            nodes: NodesOptions::draw(seed, Duration::ZERO, false),
         };
-        if random.chance(LONG_RUNS) { drawn.made_long(random, own) } else { drawn }
+        let is_long = random.chance(LONG_RUNS);
+        let drawn = if is_long { drawn.made_long(random, own) } else { drawn };
+        Self { nodes: NodesOptions::draw(seed, drawn.external_block, is_long), ..drawn }
+    }
+
+    /// The same for the pool's node side.
+    pub fn side(&self) -> SideOptions {
+        SideOptions {
+            network: Network::Regtest,
+            template_refresh: self.refresh,
+            poll_interval: self.nodes.poll_interval,
+            template_patience: TEMPLATE_TIMEOUT,
+            empty_job_on_new_tip: true,
+            nodes: (0..self.nodes.count).map(|node| (format!("node {node}"), self.nodes.zmq[node])).collect(),
+        }
     }
 
     /// The same for days: few and slow miners, rare faults and commits, so that what grows by a little each day is seen.
@@ -161,7 +184,7 @@ impl fmt::Display for Options {
             formatter,
             "seed {}: {} miners, {} s of trouble and {} s of calm; latency up to {} ms, {} of segments cut, resets {}, \
              stalls {}, losses unseen {}, storms {}; proxies of {}, shares each {} s; blocks of others {} s, reorganisations {}, outages of the node {}, silent tips {}, templates up to \
-             {} ms; crashes {}{}, failing writes {}, commits each {} s with sums of up to {} workers; {} come late; wrong shares {}, reloads {}, fee {} basis points",
+             {} ms; crashes {}{}, failing writes {}, commits each {} s with sums of up to {} workers; {} come late; wrong shares {}, reloads {}, fee {} basis points; {}",
             self.seed,
             self.miners,
             self.troubled.as_secs(),
@@ -188,6 +211,7 @@ impl fmt::Display for Options {
             self.wrong_shares,
             every(&self.reload),
             self.fee_basis_points,
+            self.nodes,
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The pool in the simulation: the engine, the cutter of lines and the store are the real ones; what stands around them
+//! The pool in the simulation: the engine, the cutter of lines, the node side and the store are the real ones; what stands around them
 //! in the runtime (sockets, threads) is done by the simulation.
 
 use crate::disk::Disk;
@@ -12,20 +12,12 @@ use warppool_components::inbox::{Inbox, Now};
 use warppool_components::outbox::Outbox;
 use warppool_components::record::{Restored, StoreBatch};
 use warppool_components::settings::Settings;
-use warppool_components::units::UnixTime;
+use warppool_components::units::{Instant, UnixTime};
 use warppool_engine::Engine;
+use warppool_io::node::{SteppedNodes, Upkeep};
 use warppool_io::store::{SteppedStore, StoreError, StoreOptions};
 use warppool_net::transport::lines::Lines;
 use warppool_tests::hashing;
-
-/// A block on its way to the node.
-#[derive(Clone, Debug)]
-pub struct Submission {
-    /// Its hash, in internal byte order.
-    pub hash: [u8; 32],
-    /// The block.
-    pub bytes: Arc<[u8]>,
-}
 
 /// A running pool.
 pub struct PoolSide {
@@ -43,8 +35,8 @@ pub struct PoolSide {
     pub waiting: StoreBatch,
     /// Something was offered and not committed.
     pub is_dirty: bool,
-    /// Blocks without a final answer.
-    pub submissions: Vec<Submission>,
+    /// The node side: what to ask which node, and what follows.
+    pub nodes: SteppedNodes,
     /// Sessions that ended, and when: they are remembered for a while.
     pub ended: VecDeque<u64>,
     /// Connections that ended in this tick: its snapshot may still show them.
@@ -80,7 +72,7 @@ impl PoolSide {
             store,
             waiting: StoreBatch::default(),
             is_dirty: false,
-            submissions: Vec::new(),
+            nodes: SteppedNodes::new(options.side(), now.instant),
             ended: VecDeque::new(),
             ended_now: 0,
             generations: HashMap::new(),
@@ -88,6 +80,17 @@ impl PoolSide {
             slots: 0,
         };
         Ok((pool, restored))
+    }
+
+    /// Blocks of the store whose fate is open are submitted again or followed, as the runtime does at start.
+    pub fn take_up_blocks(&mut self, mut restored: Restored, now: Instant) {
+        for row in &mut restored.blocks {
+            match Upkeep::of(row) {
+                Upkeep::Submit(raw) => self.nodes.resubmit(row.hash, raw, now),
+                Upkeep::Follow => self.nodes.follow(row.hash),
+                Upkeep::Nothing => {}
+            }
+        }
     }
 
     /// A key for a new connection, as sockets would give it.

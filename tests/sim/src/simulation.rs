@@ -2,7 +2,9 @@
 //!
 //! - `network`: miners and what is between them and the pool
 //! - `ticks`: the pool
-//! - `chain`: the node
+//! - `chain`: blocks of others
+//! - `nodes`: the calls between pool and nodes, and the nodes' moods
+//! - `fates`: what must be true of the choice among nodes and of found blocks
 //! - `said`: what connections are told, looked at as it leaves the pool
 //! - `bounds`: what the pool holds in memory
 //! - `ending`: the calm, and what must be true then
@@ -13,17 +15,22 @@
 mod bounds;
 mod chain;
 mod ending;
+mod fates;
 mod network;
+mod nodes;
 mod said;
 mod ticks;
 
 use crate::disk::Disk;
 use crate::ledger::{Ledger, Tips};
 use crate::miner::{Device, Heard, Intention, Submit, read_answer};
-use crate::node::{self, Answer, Node};
+use crate::nodes::Nodes;
 use crate::options::Options;
-use crate::pool::{PoolSide, Submission, WallClock};
+use crate::pool::{PoolSide, WallClock};
 use crate::random::Random;
+pub use fates::BlockFates;
+use fates::Fates;
+use nodes::{Happening, Wire};
 use sha2::{Digest, Sha256};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -62,8 +69,8 @@ const RECOVER_AFTER_INTERVALS: u32 = 2;
 /// Sets the stream apart by which miners come late.
 const LATECOMERS: u64 = 0x6c61_7465_636f_6d65;
 
-/// Between two attempts to submit a block.
-const RESUBMIT: Duration = Duration::from_secs(2);
+/// Keeps what is drawn between pool and nodes apart from all else that a seed decides.
+const WIRE_STREAM: u64 = 0x7769_7265_5f6f_6600;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -76,6 +83,8 @@ pub struct Outcome {
     pub refused: u64,
     /// Blocks found.
     pub blocks: usize,
+    /// What became of them.
+    pub fates: BlockFates,
     /// Crashes of the pool.
     pub crashes: u64,
     /// Ticks.
@@ -83,7 +92,7 @@ pub struct Outcome {
 }
 
 /// Things to come.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Event {
     Connect { device: usize },
     ToPool { link: usize, bytes: Vec<u8> },
@@ -101,12 +110,7 @@ enum Event {
     Start,
     External,
     Reorganise,
-    TipSeen,
-    Template { tip: [u8; 32] },
-    Refresh,
-    Outage,
-    NodeUp,
-    Resubmit,
+    Nodes(Box<Happening>),
     Reload,
     Calm,
 }
@@ -121,7 +125,6 @@ impl Event {
                 | Self::Stall { .. }
                 | Self::Crash
                 | Self::Reorganise
-                | Self::Outage
         )
     }
 }
@@ -187,7 +190,9 @@ pub struct Simulation {
     now_ns: u64,
     sequence: u64,
     queue: BinaryHeap<Reverse<Appointment>>,
-    node: Node,
+    nodes: Nodes,
+    wire: Wire,
+    fates: Fates,
     disk: Disk,
     wall: WallClock,
     pool: Option<PoolSide>,
@@ -229,12 +234,8 @@ pub struct Simulation {
 pub fn run(options: Options) -> Outcome {
     let mut simulation = Simulation::new(options);
     simulation.prepare();
-    while let Some(Reverse(next)) = simulation.queue.pop() {
-        if next.at_ns > simulation.end_at {
-            break;
-        }
-        simulation.now_ns = next.at_ns;
-        simulation.happen(next.event);
+    while let Some(event) = simulation.next_event(simulation.end_at) {
+        simulation.happen(event);
     }
     simulation.finish()
 }
@@ -248,7 +249,9 @@ impl Simulation {
         let devices: Vec<Device> =
             (0..options.miners).map(|number| Device::new(number, &options, random.fork())).collect();
         Self {
-            node: Node::new(random.bits(), unix),
+            nodes: Nodes::new(&options.nodes, random.bits(), unix),
+            wire: Wire::new(Random::new(options.seed ^ WIRE_STREAM)),
+            fates: Fates::default(),
             disk: Disk::new(random.fork()),
             device_links: vec![None; devices.len()],
             accepted_lately: vec![0; devices.len()],
@@ -301,10 +304,9 @@ impl Simulation {
         self.soon(self.options.storm, Event::Storm);
         self.soon(Some(self.options.external_block), Event::External);
         self.soon(self.options.reorganisation, Event::Reorganise);
-        self.soon(self.options.node_outage, Event::Outage);
+        self.prepare_nodes();
         self.soon(self.options.crash, Event::Crash);
         self.soon(self.options.reload, Event::Reload);
-        self.at(self.options.refresh, Event::Refresh);
         self.at(self.options.troubled, Event::Calm);
     }
 
@@ -324,6 +326,14 @@ impl Simulation {
         let Some(mean) = mean else { return };
         let after = Duration::from_secs_f64(self.random.exponential(mean.as_secs_f64()));
         self.at(after, event);
+    }
+
+    /// Goes on to what comes next, should that be up to `end_at`.
+    fn next_event(&mut self, end_at: u64) -> Option<Event> {
+        self.queue.peek().filter(|Reverse(next)| next.at_ns <= end_at)?;
+        let Reverse(next) = self.queue.pop()?;
+        self.now_ns = next.at_ns;
+        Some(next.event)
     }
 
     fn now(&self) -> Now {
@@ -364,12 +374,7 @@ impl Simulation {
             Event::Start => self.start(),
             Event::External => self.external_block(),
             Event::Reorganise => self.reorganise(),
-            Event::TipSeen => self.tip_seen(),
-            Event::Template { tip } => self.template(tip),
-            Event::Refresh => self.refresh(),
-            Event::Outage => self.outage(),
-            Event::NodeUp => self.node_up(),
-            Event::Resubmit => self.resubmit(),
+            Event::Nodes(happening) => self.happen_at_nodes(*happening),
             Event::Reload => self.reload(),
             Event::Calm => self.calm(),
         }

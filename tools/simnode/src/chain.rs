@@ -126,6 +126,11 @@ impl Chain {
         chain
     }
 
+    /// From now on others' blocks here are not those of another chain with the same history.
+    pub(crate) fn part_ways(&mut self, seed: u64) {
+        self.random = Random::new(seed.rotate_left(16));
+    }
+
     pub(crate) fn rules(&self) -> &ChainRules {
         &self.rules
     }
@@ -192,14 +197,45 @@ impl Chain {
 
     /// Judges a block and adds it.
     pub(crate) fn submit(&mut self, block: Block, now: u32) -> Submission {
-        match self.accept(block, now) {
+        match self.accept(block, now, ProofOfWork::Required, true) {
             Ok(submission) => submission,
             Err(refusal) => Submission::Refused(refusal.reason),
         }
     }
 
-    fn accept(&mut self, block: Block, now: u32) -> Result<Submission, Refusal> {
-        check_block(&block, ProofOfWork::Required)?;
+    /// Takes over the best chain of a peer when it has more work. Whether it did.
+    ///
+    /// Its blocks are judged as submitted ones are, but for their proof of work, which those of others do not have.
+    pub(crate) fn follow(&mut self, peer: &Self, now: u32) -> bool {
+        if peer.height() <= self.height() {
+            return false;
+        }
+        let mut common = self.height();
+        while peer.at(common) != self.at(common) {
+            common -= 1;
+        }
+        let tip_before = self.tip();
+        for hash in (common + 1..=peer.height()).filter_map(|height| peer.at(height)) {
+            let Some(stored) = peer.blocks.get(&hash).filter(|_| !self.blocks.contains_key(&hash)) else { continue };
+            // What is buried deep has no body any more: further apart chains do not meet again.
+            let Some(body) = stored.body.clone() else { break };
+            self.learn(&body, peer);
+            if self.accept(body, now, ProofOfWork::Ignored, stored.submitted).is_err() {
+                break;
+            }
+        }
+        self.tip() != tip_before
+    }
+
+    /// Learns the transactions of a block that a peer has and this one has not.
+    pub(crate) fn learn(&mut self, block: &Block, peer: &Self) {
+        for transaction in &block.txdata[1..] {
+            self.mempool.learn(&transaction.compute_txid(), &peer.mempool);
+        }
+    }
+
+    fn accept(&mut self, block: Block, now: u32, proof: ProofOfWork, submitted: bool) -> Result<Submission, Refusal> {
+        check_block(&block, proof)?;
         let hash = block.block_hash();
         if self.blocks.contains_key(&hash) {
             return Ok(Submission::Duplicate);
@@ -213,12 +249,12 @@ impl Chain {
             if let Err(refusal) = check_inputs(&block, &context, &self.mempool) {
                 return Err(self.remember_refusal(hash, refusal));
             }
-            self.store(block, context.height, true);
+            self.store(block, context.height, submitted);
             self.connect(hash);
             self.mempool.fill();
             return Ok(Submission::Connected);
         }
-        self.store(block, context.height, true);
+        self.store(block, context.height, submitted);
         if context.height <= self.height() {
             return Ok(Submission::SideChain);
         }

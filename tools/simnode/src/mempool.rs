@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 /// A transaction of ours, waiting or mined.
+#[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) transaction: Transaction,
     pub(crate) txid: Txid,
@@ -89,6 +90,13 @@ impl Mempool {
         self.waiting.push_back(entry.txid);
         self.entries.insert(entry.txid, entry);
         self.updates += 1;
+    }
+
+    /// Knows a transaction of a peer from now on. It does not wait: only a block brings it.
+    pub(crate) fn learn(&mut self, txid: &Txid, peer: &Self) {
+        if let Some(entry) = peer.get(txid).filter(|_| !self.entries.contains_key(txid)) {
+            self.entries.insert(*txid, Entry { confirmed: false, ..entry.clone() });
+        }
     }
 
     /// A transaction of ours, waiting or mined.

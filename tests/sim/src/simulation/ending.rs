@@ -13,21 +13,20 @@ impl Simulation {
         self.is_calm = true;
         self.crash_at_block = false;
         self.disk.set_failing(0.0);
-        self.node_up();
+        self.calm_nodes();
     }
 
     pub(super) fn finish(mut self) -> Outcome {
         self.now_ns = self.end_at;
         self.check_progress();
-        for hash in self.ledger.candidates.keys() {
-            assert!(self.node.chain.knows(*hash), "a found block never reached the chain");
-        }
-        self.close_down();
+        self.settle();
+        let fates = self.close_down();
         Outcome {
             hash: self.output.finalize().into(),
             accepted: self.ledger.accepted,
             refused: self.ledger.refused,
             blocks: self.ledger.candidates.len(),
+            fates,
             crashes: self.crashes,
             ticks: self.ticks,
         }
@@ -54,12 +53,12 @@ impl Simulation {
     }
 
     /// Stops the pool in order and compares what the store holds.
-    pub(super) fn close_down(&mut self) {
-        let Some(pool) = &mut self.pool else { return };
+    pub(super) fn close_down(&mut self) -> BlockFates {
+        let Some(pool) = &mut self.pool else { return BlockFates::default() };
         pool.inbox.commands.push(Command::Shutdown);
         self.tick();
         self.flush();
-        let Some(pool) = self.pool.take() else { return };
+        let Some(pool) = self.pool.take() else { return BlockFates::default() };
         assert!(!pool.is_dirty, "rows are left when the pool stops");
         drop(pool);
         let disk = self.disk.after_power_cut();
@@ -67,5 +66,6 @@ impl Simulation {
         let (pool, restored) = started.unwrap_or_else(|error| panic!("the store does not open at the end: {error}"));
         self.ledger.check_store(&restored);
         check_sums(&pool, &restored, self.unix());
+        self.check_fates(&pool)
     }
 }

@@ -48,7 +48,7 @@ impl Simulation {
     pub(super) fn check_coinbase(&self, device: usize) {
         let device = &self.devices[device];
         let job = device.knows.job();
-        let value = self.node.value_of(job.previous_block(), job.branches());
+        let value = self.nodes.value_of(job.previous_block(), job.branches());
         let value = value.unwrap_or_else(|| panic!("job {} is of no template", job.id));
         let fee = (u128::from(value) * u128::from(self.options.fee_basis_points) / 10_000) as u64;
         let mut paid = job.coinbase_outputs(EXTRANONCE_BYTES);

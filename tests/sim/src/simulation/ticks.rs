@@ -19,20 +19,12 @@ impl Simulation {
         check_sums(&pool, &restored, self.unix());
         self.disk.set_failing(if self.is_calm { 0.0 } else { self.options.disk_errors });
         self.ledger.restart(&restored);
-        for row in restored.blocks.iter().filter(|row| row.state == BlockState::Pending) {
-            let bytes = row.raw.clone().expect("a block whose fate is open is journaled whole");
-            pool.submissions.push(Submission { hash: *row.hash.as_internal(), bytes });
-        }
+        pool.take_up_blocks(restored, self.now().instant);
         self.pool = Some(pool);
         self.baseline = None;
         (self.pool_tip, self.ready_since) = (None, None);
-        self.node.forget();
-        if self.node.is_up {
-            self.tell(node::health(NodeHealth::Ready, self.unix()));
-            self.ready_since = Some(self.now_ns);
-            self.at(Duration::from_millis(1), Event::TipSeen);
-        }
-        self.at(Duration::from_millis(1), Event::Resubmit);
+        self.fates.restart(self.now_ns);
+        self.connect_nodes();
         self.want_tick(self.now_ns);
     }
 
@@ -76,10 +68,11 @@ impl Simulation {
             NodeEvent::Template(template) => Some(*template.previous_block.as_internal()),
             _ => None,
         });
-        let tips = Tips { before: self.pool_tip, after: template.or(self.pool_tip) };
+        let mut tips = Tips { before: self.pool_tip, after: template.or(self.pool_tip), returned_at: None };
         if tips.after != tips.before {
             self.tip_since = self.now_ns;
         }
+        tips.returned_at = self.fates.returned_at(tips.after, now.unix);
         self.pool_tip = tips.after;
         pool.ended_now = 0;
         pool.engine.tick(now, &mut pool.inbox, &mut pool.outbox);
@@ -105,7 +98,7 @@ impl Simulation {
         let mut expected = Vec::new();
         for (link, submit, extranonce1) in judged {
             let allowed = self.ledger.allowed(&submit, &extranonce1, tips, unix_seconds);
-            let is_block = submit.share.reached >= node::DIFFICULTY * 1.0001;
+            let is_block = submit.share.reached >= crate::nodes::DIFFICULTY * 1.0001;
             if is_block {
                 self.ledger.expect_block(&submit, unix_seconds);
             }
@@ -118,6 +111,7 @@ impl Simulation {
     }
 
     pub(super) fn take_blocks(&mut self) {
+        let now = self.now().instant;
         let Some(pool) = &mut self.pool else { return };
         for block in &pool.outbox.blocks {
             let hash = *block.hash.as_internal();
@@ -125,11 +119,12 @@ impl Simulation {
             assert!(row.is_some_and(|row| row.raw.is_some()), "a block is handed over that the journal does not get");
             self.ledger.found(&block.hash.to_string(), hash, self.now_ns);
             self.output.update(hash);
-            pool.submissions.push(Submission { hash, bytes: block.serialise().into() });
+            self.fates.found(hash, self.now_ns);
+            pool.nodes.submit(Arc::clone(block), now);
         }
         self.ledger.check_blocks();
         if !pool.outbox.blocks.is_empty() {
-            self.submit_all();
+            self.drive_nodes();
         }
     }
 
@@ -229,6 +224,8 @@ impl Simulation {
             self.ledger.check_snapshot(&snapshot);
             self.check_silence();
             self.check_currency();
+            self.check_choice();
+            self.check_sent();
             self.snapshots += 1;
             if self.snapshots.is_multiple_of(SNAPSHOTS_PER_LOOK_INSIDE) {
                 self.check_bounds();
@@ -308,7 +305,7 @@ impl Simulation {
         }
         self.crashes += 1;
         let is_excused = self.options.disk_errors > 0.0 || is_at_block;
-        self.ledger.crash(is_excused, |hash| self.node.chain.knows(hash));
+        self.ledger.crash(is_excused, |hash| self.nodes.know(hash));
         self.disk = if self.options.power_cuts { self.disk.after_power_cut() } else { self.disk.after_kill() };
         (self.tick_due, self.flush_due) = (None, None);
         self.flush_not_before = 0;
