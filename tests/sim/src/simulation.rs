@@ -1,9 +1,11 @@
 //! The run: one queue of things to come, ordered by time, and what each of them does.
 //!
 //! - `network`: miners and what is between them and the pool
+//! - `network_v2`: what miners of Stratum V2 do
 //! - `ticks`: the pool
 //! - `chain`: the node
 //! - `said`: what connections are told, looked at as it leaves the pool
+//! - `said_v2`: the same by channel of Stratum V2
 //! - `bounds`: what the pool holds in memory
 //! - `ending`: the calm, and what must be true then
 //!
@@ -14,12 +16,16 @@ mod bounds;
 mod chain;
 mod ending;
 mod network;
+mod network_v2;
 mod said;
+mod said_v2;
 mod ticks;
 
+use self::said_v2::SaidV2;
 use crate::disk::Disk;
 use crate::ledger::{Ledger, Tips};
 use crate::miner::{Device, Heard, Intention, Submit, read_answer};
+use crate::miner_v2::MinerV2;
 use crate::node::{self, Answer, Node};
 use crate::options::Options;
 use crate::pool::{PoolSide, Submission, WallClock};
@@ -38,6 +44,7 @@ use warppool_components::node::{NodeEvent, NodeHealth};
 use warppool_components::outbox::Close;
 use warppool_components::settings::Settings;
 use warppool_components::units::{Instant, UnixTime};
+use warppool_net::transport::noise::{AuthorityKey, Responder};
 use warppool_tests::pool::{START_SECONDS, settings};
 use warppool_tests::work::{address, cut};
 
@@ -61,6 +68,9 @@ const RECOVER_AFTER_INTERVALS: u32 = 2;
 
 /// Sets the stream apart by which miners come late.
 const LATECOMERS: u64 = 0x6c61_7465_636f_6d65;
+
+/// Sets the stream apart by which miners speak Stratum V2.
+const MINERS_V2: u64 = 0x7374_7261_7475_6d32;
 
 /// Between two attempts to submit a block.
 const RESUBMIT: Duration = Duration::from_secs(2);
@@ -91,6 +101,9 @@ enum Event {
     ToMiner { link: usize, bytes: Vec<u8> },
     EndToMiner { link: usize },
     Find { device: usize, work_version: u64 },
+    FindV2 { device: usize, slot: usize, work_version: u64 },
+    Whim { device: usize },
+    Reopen { device: usize },
     Reset { device: usize },
     Vanish { device: usize },
     Storm,
@@ -119,6 +132,7 @@ impl Event {
                 | Self::Vanish { .. }
                 | Self::Storm
                 | Self::Stall { .. }
+                | Self::Whim { .. }
                 | Self::Crash
                 | Self::Reorganise
                 | Self::Outage
@@ -176,8 +190,10 @@ struct Link {
     tip: String,
     /// The submit that ends with its stream instead of a newline.
     unfinished: Option<u64>,
-    /// Submits on their way, with the extranonce1 that they were made with.
-    sent: HashMap<u64, (Submit, String)>,
+    /// Submits on their way.
+    sent: HashMap<u64, Submit>,
+    /// On a connection of Stratum V2: its channels.
+    v2: Option<SaidV2>,
 }
 
 /// The run.
@@ -204,6 +220,10 @@ pub struct Simulation {
     ticks_lately: (u64, u64),
     ready_since: Option<u64>,
     devices: Vec<Device>,
+    /// In place of the device with the same number: a miner of Stratum V2.
+    miners_v2: Vec<Option<MinerV2>>,
+    /// Answers handshakes.
+    responder: Responder,
     device_links: Vec<Option<usize>>,
     accepted_lately: Vec<u64>,
     links: Vec<Link>,
@@ -247,7 +267,16 @@ impl Simulation {
         let unix = UnixTime::from_seconds(START_SECONDS);
         let devices: Vec<Device> =
             (0..options.miners).map(|number| Device::new(number, &options, random.fork())).collect();
+        let mut own = Random::new(options.seed ^ MINERS_V2);
+        let miners_v2 = (0..options.miners)
+            .map(|number| {
+                let random = own.fork();
+                own.chance(options.stratum_v2).then(|| MinerV2::new(number, &options, random))
+            })
+            .collect();
         Self {
+            miners_v2,
+            responder: Responder::new(AuthorityKey::from_secret_bytes(&[7; 32]).expect("a scalar")),
             node: Node::new(random.bits(), unix),
             disk: Disk::new(random.fork()),
             device_links: vec![None; devices.len()],
@@ -297,6 +326,9 @@ impl Simulation {
             self.soon(self.options.reset, Event::Reset { device });
             self.soon(self.options.stall, Event::Stall { device });
             self.soon(self.options.vanish, Event::Vanish { device });
+            if self.miners_v2[device].is_some() {
+                self.soon(self.options.whims, Event::Whim { device });
+            }
         }
         self.soon(self.options.storm, Event::Storm);
         self.soon(Some(self.options.external_block), Event::External);
@@ -354,6 +386,9 @@ impl Simulation {
             Event::ToMiner { link, bytes } => self.reach_miner(link, &bytes),
             Event::EndToMiner { link } => self.end_at_miner(link),
             Event::Find { device, work_version } => self.find(device, work_version),
+            Event::FindV2 { device, slot, work_version } => self.find_v2(device, slot, work_version),
+            Event::Whim { device } => self.whim(device),
+            Event::Reopen { device } => self.reopen(device),
             Event::Reset { device } => self.reset(device),
             Event::Vanish { device } => self.vanish(device),
             Event::Storm => self.storm(),
