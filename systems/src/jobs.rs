@@ -90,6 +90,7 @@ fn may_refresh(view: &NodeView) -> bool {
 
 fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) {
     let tag = coinbase::tag_text(&world.resource::<Policy>().0.pool_tag);
+    let earliest = if clean { 0 } else { earliest_time(world) };
     let (id, tip) = number_job(world, now, template, clean);
     let prepared = if clean { ahead::take(world, template) } else { None };
     let known = prepared.and_then(|entity| world.get::<Job>(entity));
@@ -100,7 +101,7 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
         id,
         tip,
         number,
-        ntime: template.time_at(now.unix).header_seconds(),
+        ntime: template.time_at(now.unix).header_seconds().max(earliest),
         template: Arc::clone(template),
         coinbase_prefix: coinbase_prefix.unwrap_or_else(|| coinbase::prefix(template, number, &tag).into()),
         created_at: now.instant,
@@ -133,6 +134,13 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
         value: template.coinbase_value,
     };
     world.resource_mut::<Outgoing>().0.events.push(PoolEvent { at: now.unix, kind });
+}
+
+/// On one tip no job begins earlier than the one before: a miner was told that time as the earliest. What a node shows now may be
+/// a second before what its last template let one expect.
+fn earliest_time(world: &World) -> u32 {
+    let latest = world.resource::<JobBoard>().latest();
+    latest.and_then(|entity| world.get::<Job>(entity)).map_or(0, |job| job.ntime)
 }
 
 fn number_job(world: &mut World, now: Now, template: &Template, clean: bool) -> (JobId, TipNumber) {

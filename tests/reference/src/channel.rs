@@ -4,6 +4,7 @@ use crate::client::Verdict;
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::{BlockHash, Target, Transaction};
 use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 /// Longest extranonce that the specification knows, prefix and miner's part together.
 pub const EXTRANONCE_BYTES_MAX: usize = 32;
@@ -132,7 +133,8 @@ pub struct Channel {
     max_target: Target,
     next_max_target: Option<Target>,
     ids: HashSet<u32>,
-    works: HashSet<(u32, Work)>,
+    /// Hashes of versions and works, because a channel of weeks has had very many.
+    works: HashSet<u64>,
     ring: [Option<u32>; FUTURE_RING as usize],
     next_sequence: u32,
     pending: VecDeque<Pending>,
@@ -221,12 +223,24 @@ impl Channel {
         assert!(!is_half, "channel {} was sent its first job without its first tip in the same write", self.id);
     }
 
+    /// Forgets all jobs with a tip but the latest ones.
+    pub(crate) fn forget_jobs(&mut self, kept: usize) {
+        if self.jobs.len() > 2 * kept {
+            let old = self.jobs.len() - kept;
+            let mut place = 0;
+            self.jobs.retain(|job| {
+                place += 1;
+                place > old || job.state == JobState::Future
+            });
+        }
+    }
+
     /// A job for this channel.
     pub(crate) fn hear_job(&mut self, id: u32, min_ntime: Option<u32>, version: u32, may_roll: bool, work: Work) {
         let channel = self.id;
         assert!(self.ids.insert(id), "channel {channel}: the job id {id} was used before");
         assert!(
-            self.works.insert((version, work.clone())),
+            self.works.insert(BuildHasherDefault::<DefaultHasher>::new().hash_one((version, &work))),
             "channel {channel}: job {id} is the same work as an earlier job"
         );
         self.check_work(id, &work);

@@ -147,7 +147,8 @@ impl Client {
     fn ask(&mut self, min_extranonce: Option<u16>, max_target: Target) -> u32 {
         let request = self.openings.len() as u32 + 1;
         self.openings.insert(request, Opening { min_extranonce, max_target, answer: None });
-        self.only_answer = self.channels.is_empty();
+        // Where a channel was closed, verdicts of its shares may be under way.
+        self.only_answer = self.channels.is_empty() && self.closed.is_empty();
         request
     }
 
@@ -255,7 +256,8 @@ impl Client {
                 | Message::OpenExtendedMiningChannelSuccess(_)
                 | Message::OpenMiningChannelError(_)
         );
-        assert!(answers_opening || !self.only_answer, "{} between an Open request and its answer", message.name());
+        let is_in_turn = answers_opening || is_of_setup;
+        assert!(is_in_turn || !self.only_answer, "{} between an Open request and its answer", message.name());
         self.only_answer &= !answers_opening;
     }
 
@@ -395,8 +397,8 @@ impl Client {
             None => Err(code),
         };
         let known = self.verdicts.get_mut(&(id, sequence));
-        let known =
-            known.unwrap_or_else(|| panic!("{verdict:?} for share {sequence} of channel {id}, which was never sent"));
+        let known = known
+            .unwrap_or_else(|| panic!("{verdict:?} for share {sequence} of channel {id}, which waits for no answer"));
         assert_eq!(*known, None, "share {sequence} of channel {id} is answered twice");
         *known = Some(verdict);
     }
@@ -472,6 +474,13 @@ impl Client {
     /// All channels.
     pub fn channels(&self) -> impl Iterator<Item = &Channel> {
         self.channels.values()
+    }
+
+    /// Forgets answers, and jobs that have had their tip but the latest `jobs_kept` of each channel: for connections that
+    /// last for days. What is judged of later messages stays the same, but that a share is answered once.
+    pub fn forget_old(&mut self, jobs_kept: usize) {
+        self.verdicts.retain(|_, verdict| verdict.is_none());
+        self.channels.values_mut().for_each(|channel| channel.forget_jobs(jobs_kept));
     }
 
     /// The answer to a share.

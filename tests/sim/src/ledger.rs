@@ -18,6 +18,8 @@ const JOB_KNOWN: Duration = Duration::from_secs(60);
 
 /// How far the time of a job may be ahead of the clock.
 const JOB_TIME_AHEAD_SECONDS: u32 = 60;
+/// Stands for the refusal of a share for a channel that is not there; other refusals have the codes of Stratum V1.
+pub const NO_CHANNEL: i64 = -1;
 
 /// How long a credited share may wait for its way to the store.
 const ROW_DELAY_MAX: Duration = Duration::from_millis(60);
@@ -49,7 +51,7 @@ pub struct Ledger {
     /// Found blocks that a crash kept out of the journal: a node may have them all the same.
     pub unlisted: HashSet<[u8; 32]>,
     names: BTreeMap<u32, String>,
-    seen: HashSet<(String, String, String, u32, u32, u32)>,
+    seen: HashSet<String>,
     /// Found blocks that must become known to the chain, by hash in internal byte order.
     pub candidates: BTreeMap<[u8; 32], u64>,
     /// Blocks that were handed over or must be, as they are shown.
@@ -62,8 +64,8 @@ pub struct Ledger {
     refused_doubtful: u64,
     /// Blocks that this tick must hand over.
     expected: Vec<String>,
-    /// Hashes whose header time is too new for the node, should they be blocks.
-    too_new: HashSet<String>,
+    /// Hashes whose header time is too new or too old for the node, should they be blocks.
+    mistimed: HashSet<String>,
     /// All accepted shares of the run.
     pub accepted: u64,
     /// All refused ones.
@@ -93,14 +95,13 @@ pub struct Tips {
 
 impl Ledger {
     /// Outcomes that `submit` may have, by code, when it reaches the pool now.
-    pub fn allowed(
-        &mut self,
-        submit: &Submit,
-        extranonce1: &str,
-        tips: Tips,
-        unix_seconds: u32,
-    ) -> Vec<Result<(), i64>> {
-        let share = &submit.share;
+    pub fn allowed(&mut self, submit: &Submit, tips: Tips, unix_seconds: u32) -> Vec<Result<(), i64>> {
+        match submit.intention {
+            Intention::UnknownChannel => return vec![Err(NO_CHANNEL)],
+            // It may have been named meanwhile; then it has another fault.
+            Intention::FutureJob => return vec![Err(21), Err(20)],
+            _ => {}
+        }
         let Some(previous_block) = submit.previous_block else { return vec![Err(21)] };
         let (was, is) = (tips.before == Some(previous_block), tips.after == Some(previous_block));
         let mut outcomes = Vec::new();
@@ -113,18 +114,13 @@ impl Ledger {
         if u64::from(age) > JOB_GOOD.as_secs() {
             outcomes.push(Err(21));
         }
-        let key = (
-            extranonce1.to_owned(),
-            share.job.clone(),
-            share.extranonce2.clone(),
-            share.ntime,
-            share.nonce,
-            share.version_bits.unwrap_or(0),
-        );
         // What is refused for another reason is not remembered.
-        let is_wrong = matches!(submit.intention, Intention::TooNew | Intention::ForbiddenBits);
+        let is_wrong = matches!(
+            submit.intention,
+            Intention::TooNew | Intention::TooOld | Intention::ForbiddenBits | Intention::WrongSize
+        );
         let is_weak = submit.intention == Intention::Weak;
-        let is_repeated = !is_wrong && !is_weak && !self.seen.insert(key);
+        let is_repeated = !is_wrong && !is_weak && !self.seen.insert(submit.key.clone());
         if is_wrong {
             outcomes.push(Err(20));
         } else if is_weak {
@@ -141,8 +137,9 @@ impl Ledger {
     /// share. The same block is handed over once.
     pub fn expect_block(&mut self, submit: &Submit, unix_seconds: u32) {
         let age = unix_seconds.saturating_sub(submit.job_ntime);
-        let hash = &submit.share.hash;
-        let is_known = submit.previous_block.is_some() && u64::from(age) <= JOB_KNOWN.as_secs();
+        let hash = &submit.hash;
+        let has_header = submit.previous_block.is_some() && submit.intention != Intention::WrongSize;
+        let is_known = has_header && u64::from(age) <= JOB_KNOWN.as_secs();
         if is_known && submit.intention != Intention::Repeated && self.handed_over.insert(hash.clone()) {
             self.expected.push(hash.clone());
         }
@@ -151,17 +148,17 @@ impl Ledger {
     /// Should this hash be a block, the node refuses it for its time. It is handed over all the same: the pool does not
     /// judge in the chain's place.
     pub fn expect_refusal(&mut self, hash: &str) {
-        self.too_new.insert(hash.to_owned());
+        self.mistimed.insert(hash.to_owned());
     }
 
-    /// Whether a block's header time is too new for the node.
-    pub fn is_too_new(&self, hash: [u8; 32]) -> bool {
-        self.too_new.contains(&shown(hash))
+    /// Whether a node is right to refuse a block for its header's time.
+    pub fn is_mistimed(&self, hash: [u8; 32]) -> bool {
+        self.mistimed.contains(&shown(hash))
     }
 
     /// Whether the node is right to refuse a block. It need not become known to the chain then.
     pub fn is_refusal_due(&mut self, hash: [u8; 32], reason: &str) -> bool {
-        let is_due = reason == "time-too-new" && self.is_too_new(hash);
+        let is_due = matches!(reason, "time-too-new" | "time-too-old") && self.is_mistimed(hash);
         if is_due {
             self.candidates.remove(&hash);
         }
@@ -187,6 +184,10 @@ impl Ledger {
             allowed.contains(&verdict),
             "a share meant as {intention:?} was answered {verdict:?}, allowed {allowed:?}: {submit:?}"
         );
+        if verdict == Err(NO_CHANNEL) {
+            // Nobody's share: it is in no sum.
+            return;
+        }
         if verdict.is_err() {
             self.refused += 1;
             self.refused_sum += 1;
@@ -202,6 +203,9 @@ impl Ledger {
         if allowed == [Ok(())] {
             self.credit(&submit.user, submit.difficulty);
             self.await_row(submit, at_ns, false);
+            return;
+        }
+        if allowed == [Err(NO_CHANNEL)] {
             return;
         }
         self.refused_doubtful += 1;

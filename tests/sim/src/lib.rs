@@ -13,8 +13,10 @@
 pub mod disk;
 pub mod ledger;
 pub mod miner;
+pub mod miner_v2;
 pub mod nodes;
 pub mod options;
 pub mod pool;
 pub mod random;
 pub mod simulation;
+pub mod wire;

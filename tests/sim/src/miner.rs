@@ -55,6 +55,14 @@ pub enum Intention {
     ForbiddenBits,
     /// Work on an old job.
     OldJob,
+    /// A time before the job's. This and what follows only miners of Stratum V2 do.
+    TooOld,
+    /// A job that waits for its tip.
+    FutureJob,
+    /// A channel that nobody was given.
+    UnknownChannel,
+    /// An extranonce of another size than the pool has said.
+    WrongSize,
 }
 
 /// A submit that is on its way or being judged.
@@ -62,10 +70,14 @@ pub enum Intention {
 pub struct Submit {
     /// Id of the request.
     pub id: u64,
-    /// Username that it names.
+    /// Worker that it is to be credited to.
     pub user: String,
-    /// The share.
-    pub share: Share,
+    /// The same for all submits of the same work.
+    pub key: String,
+    /// Its hash as explorers show it.
+    pub hash: String,
+    /// Difficulty of the hash.
+    pub reached: f64,
     /// Difficulty of its job, as the miner was told.
     pub difficulty: f64,
     /// The header time that its job came with.
@@ -105,7 +117,7 @@ pub struct Device {
     extranonce2: u64,
     /// Submits without an answer, oldest first.
     pub unanswered: VecDeque<Submit>,
-    last: Option<Submit>,
+    last: Option<(Submit, Share)>,
     /// Counts what would make an appointed find void.
     pub work_version: u64,
     /// Lines heard on this connection.
@@ -225,7 +237,7 @@ impl Device {
     }
 
     /// Finds a share, or does something wrong.
-    pub fn find(&mut self) -> Submit {
+    pub fn find(&mut self) -> (Submit, Share) {
         self.requests += 1;
         self.extranonce2 += 1;
         let intention = match self.random.chance(self.wrong_shares) {
@@ -246,8 +258,8 @@ impl Device {
         let intention = if intention == Intention::Weak && !can_miss { Intention::Honest } else { intention };
         let (share, job, user) = match intention {
             Intention::Repeated if self.last.is_some() => {
-                let last = self.last.clone().expect("just looked");
-                return Submit { id: self.requests, intention, ..last };
+                let (last, share) = self.last.clone().expect("just looked");
+                return (Submit { id: self.requests, intention, ..last }, share);
             }
             Intention::Weak => (self.search(&latest).miss(), latest, user),
             Intention::TooNew => {
@@ -263,16 +275,22 @@ impl Device {
                 let old = self.random.pick(&self.knows.jobs).clone();
                 (self.search(&old).hit(), old, user)
             }
-            Intention::Repeated | Intention::Honest => (self.search(&latest).worth(self.wanted(&latest)), latest, user),
+            _ => (self.search(&latest).worth(self.wanted(&latest)), latest, user),
         };
         let intention = if intention == Intention::Repeated { Intention::Honest } else { intention };
         let previous_block = (intention != Intention::UnknownJob).then(|| job.previous_block());
         let (id, difficulty, job_ntime) = (self.requests, job.difficulty, job.ntime);
-        let submit = Submit { id, user, share, difficulty, job_ntime, previous_block, intention };
+        let (key, hash, reached) = (self.key(&share), share.hash.clone(), share.reached);
+        let submit = Submit { id, user, key, hash, reached, difficulty, job_ntime, previous_block, intention };
         if matches!(intention, Intention::Honest | Intention::OldJob) {
-            self.last = Some(submit.clone());
+            self.last = Some((submit.clone(), share.clone()));
         }
-        submit
+        (submit, share)
+    }
+
+    fn key(&self, share: &Share) -> String {
+        let Share { job, extranonce2, ntime, nonce, version_bits, .. } = share;
+        format!("{}|{job}|{extranonce2}|{ntime}|{nonce}|{}", self.knows.extranonce1, version_bits.unwrap_or(0))
     }
 
     /// The difficulty that it looks for on `job`.

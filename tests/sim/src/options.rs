@@ -67,6 +67,12 @@ pub struct Options {
     pub workers_summed_at_once: usize,
     /// Share of miners that come at some time, not at the start.
     pub latecomers: f64,
+    /// Share of miners that speak Stratum V2.
+    pub stratum_v2: f64,
+    /// Share of those whose connections are encrypted, as all are outside the simulation.
+    pub noise: f64,
+    /// Mean time between the moments at which a miner of Stratum V2 changes its channels, for each.
+    pub whims: Option<Duration>,
     /// Between two templates on the same tip.
     pub refresh: Duration,
     /// Hash rates of all miners are so many times those of a short run.
@@ -112,6 +118,9 @@ impl Options {
             flush_interval: seconds(*own.pick(&[1, 1, 4, 15])),
             workers_summed_at_once: *own.pick(&[0, 2, 8]),
             latecomers: *own.pick(&[0.0, 0.3]),
+            stratum_v2: *own.pick(&[0.0, 0.3, 0.3, 1.0]),
+            noise: *own.pick(&[0.0, 0.3, 1.0]),
+            whims: maybe(own, 0.7, 30, 1000),
             refresh: seconds(30),
             hash_rate: 1.0,
             nodes: NodesOptions::draw(seed, Duration::ZERO, false),
@@ -155,6 +164,7 @@ impl Options {
             reload: rarely(self.reload),
             disk_errors: self.disk_errors.min(0.001),
             flush_interval: Duration::from_secs(*own.pick(&[60, 600, 1800])),
+            whims: rarely(self.whims),
             refresh: Duration::from_secs(300),
             hash_rate: 0.1,
             ..self
@@ -184,7 +194,7 @@ impl fmt::Display for Options {
             formatter,
             "seed {}: {} miners, {} s of trouble and {} s of calm; latency up to {} ms, {} of segments cut, resets {}, \
              stalls {}, losses unseen {}, storms {}; proxies of {}, shares each {} s; blocks of others {} s, reorganisations {}, outages of the node {}, silent tips {}, templates up to \
-             {} ms; crashes {}{}, failing writes {}, commits each {} s with sums of up to {} workers; {} come late; wrong shares {}, reloads {}, fee {} basis points; {}",
+             {} ms; crashes {}{}, failing writes {}, commits each {} s with sums of up to {} workers; {} come late; {} by Stratum V2, {} of these encrypted, their whims {}; wrong shares {}, reloads {}, fee {} basis points; {}",
             self.seed,
             self.miners,
             self.troubled.as_secs(),
@@ -208,6 +218,9 @@ impl fmt::Display for Options {
             self.flush_interval.as_secs(),
             self.workers_summed_at_once,
             self.latecomers,
+            self.stratum_v2,
+            self.noise,
+            every(&self.whims),
             self.wrong_shares,
             every(&self.reload),
             self.fee_basis_points,

@@ -3,6 +3,7 @@
 
 use crate::disk::Disk;
 use crate::options::Options;
+use crate::wire::PoolWire;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,14 @@ use warppool_io::store::{SteppedStore, StoreError, StoreOptions};
 use warppool_net::transport::lines::Lines;
 use warppool_tests::hashing;
 
+/// How bytes of a connection become lines or frames.
+pub enum Intake {
+    /// Beginnings of lines.
+    Lines(Lines),
+    /// Beginnings of frames.
+    Frames(PoolWire),
+}
+
 /// A running pool.
 pub struct PoolSide {
     /// The engine.
@@ -27,8 +36,8 @@ pub struct PoolSide {
     pub inbox: Inbox,
     /// What the last tick wants.
     pub outbox: Outbox,
-    /// Beginnings of lines, by slot.
-    pub lines: HashMap<u32, Lines>,
+    /// What stands before the inbox, by slot.
+    pub wires: HashMap<u32, Intake>,
     /// The store.
     pub store: SteppedStore,
     /// Rows that the store has not taken.
@@ -68,7 +77,7 @@ impl PoolSide {
             engine,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
-            lines: HashMap::new(),
+            wires: HashMap::new(),
             store,
             waiting: StoreBatch::default(),
             is_dirty: false,
@@ -93,15 +102,16 @@ impl PoolSide {
         }
     }
 
-    /// A key for a new connection, as sockets would give it.
-    pub fn key(&mut self) -> ConnectionKey {
+    /// A key for a new connection, as sockets would give it. `v2`: it sends frames, encrypted or not.
+    pub fn key(&mut self, v2: Option<bool>) -> ConnectionKey {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots += 1;
             self.slots - 1
         });
         let generation = self.generations.entry(slot).or_insert(0);
         *generation += 1;
-        self.lines.insert(slot, Lines::default());
+        let wire = v2.map_or(Intake::Lines(Lines::default()), |is_noise| Intake::Frames(PoolWire::new(is_noise)));
+        self.wires.insert(slot, wire);
         ConnectionKey { slot, generation: *generation }
     }
 
@@ -109,7 +119,7 @@ impl PoolSide {
     pub fn free(&mut self, key: ConnectionKey, now_ns: u64) {
         self.ended.push_back(now_ns);
         self.ended_now += 1;
-        self.lines.remove(&key.slot);
+        self.wires.remove(&key.slot);
         self.free.push(key.slot);
     }
 

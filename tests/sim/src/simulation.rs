@@ -1,11 +1,13 @@
 //! The run: one queue of things to come, ordered by time, and what each of them does.
 //!
 //! - `network`: miners and what is between them and the pool
+//! - `network_v2`: what miners of Stratum V2 do
 //! - `ticks`: the pool
 //! - `chain`: blocks of others
 //! - `nodes`: the calls between pool and nodes, and the nodes' moods
 //! - `fates`: what must be true of the choice among nodes and of found blocks
 //! - `said`: what connections are told, looked at as it leaves the pool
+//! - `said_v2`: the same by channel of Stratum V2
 //! - `bounds`: what the pool holds in memory
 //! - `ending`: the calm, and what must be true then
 //!
@@ -17,13 +19,17 @@ mod chain;
 mod ending;
 mod fates;
 mod network;
+mod network_v2;
 mod nodes;
 mod said;
+mod said_v2;
 mod ticks;
 
+use self::said_v2::SaidV2;
 use crate::disk::Disk;
 use crate::ledger::{Ledger, Tips};
 use crate::miner::{Device, Heard, Intention, Submit, read_answer};
+use crate::miner_v2::MinerV2;
 use crate::nodes::Nodes;
 use crate::options::Options;
 use crate::pool::{PoolSide, WallClock};
@@ -45,6 +51,7 @@ use warppool_components::node::{NodeEvent, NodeHealth};
 use warppool_components::outbox::Close;
 use warppool_components::settings::Settings;
 use warppool_components::units::{Instant, UnixTime};
+use warppool_net::transport::noise::{AuthorityKey, Responder};
 use warppool_tests::pool::{START_SECONDS, settings};
 use warppool_tests::work::{address, cut};
 
@@ -71,6 +78,9 @@ const LATECOMERS: u64 = 0x6c61_7465_636f_6d65;
 
 /// Keeps what is drawn between pool and nodes apart from all else that a seed decides.
 const WIRE_STREAM: u64 = 0x7769_7265_5f6f_6600;
+
+/// Sets the stream apart by which miners speak Stratum V2.
+const MINERS_V2: u64 = 0x7374_7261_7475_6d32;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -100,6 +110,9 @@ enum Event {
     ToMiner { link: usize, bytes: Vec<u8> },
     EndToMiner { link: usize },
     Find { device: usize, work_version: u64 },
+    FindV2 { device: usize, slot: usize, work_version: u64 },
+    Whim { device: usize },
+    Reopen { device: usize },
     Reset { device: usize },
     Vanish { device: usize },
     Storm,
@@ -123,6 +136,7 @@ impl Event {
                 | Self::Vanish { .. }
                 | Self::Storm
                 | Self::Stall { .. }
+                | Self::Whim { .. }
                 | Self::Crash
                 | Self::Reorganise
         )
@@ -179,8 +193,10 @@ struct Link {
     tip: String,
     /// The submit that ends with its stream instead of a newline.
     unfinished: Option<u64>,
-    /// Submits on their way, with the extranonce1 that they were made with.
-    sent: HashMap<u64, (Submit, String)>,
+    /// Submits on their way.
+    sent: HashMap<u64, Submit>,
+    /// On a connection of Stratum V2: its channels.
+    v2: Option<SaidV2>,
 }
 
 /// The run.
@@ -209,6 +225,10 @@ pub struct Simulation {
     ticks_lately: (u64, u64),
     ready_since: Option<u64>,
     devices: Vec<Device>,
+    /// In place of the device with the same number: a miner of Stratum V2.
+    miners_v2: Vec<Option<MinerV2>>,
+    /// Answers handshakes.
+    responder: Responder,
     device_links: Vec<Option<usize>>,
     accepted_lately: Vec<u64>,
     links: Vec<Link>,
@@ -248,7 +268,16 @@ impl Simulation {
         let unix = UnixTime::from_seconds(START_SECONDS);
         let devices: Vec<Device> =
             (0..options.miners).map(|number| Device::new(number, &options, random.fork())).collect();
+        let mut own = Random::new(options.seed ^ MINERS_V2);
+        let miners_v2 = (0..options.miners)
+            .map(|number| {
+                let random = own.fork();
+                own.chance(options.stratum_v2).then(|| MinerV2::new(number, &options, random))
+            })
+            .collect();
         Self {
+            miners_v2,
+            responder: Responder::new(AuthorityKey::from_secret_bytes(&[7; 32]).expect("a scalar")),
             nodes: Nodes::new(&options.nodes, random.bits(), unix),
             wire: Wire::new(Random::new(options.seed ^ WIRE_STREAM)),
             fates: Fates::default(),
@@ -300,6 +329,9 @@ impl Simulation {
             self.soon(self.options.reset, Event::Reset { device });
             self.soon(self.options.stall, Event::Stall { device });
             self.soon(self.options.vanish, Event::Vanish { device });
+            if self.miners_v2[device].is_some() {
+                self.soon(self.options.whims, Event::Whim { device });
+            }
         }
         self.soon(self.options.storm, Event::Storm);
         self.soon(Some(self.options.external_block), Event::External);
@@ -364,6 +396,9 @@ impl Simulation {
             Event::ToMiner { link, bytes } => self.reach_miner(link, &bytes),
             Event::EndToMiner { link } => self.end_at_miner(link),
             Event::Find { device, work_version } => self.find(device, work_version),
+            Event::FindV2 { device, slot, work_version } => self.find_v2(device, slot, work_version),
+            Event::Whim { device } => self.whim(device),
+            Event::Reopen { device } => self.reopen(device),
             Event::Reset { device } => self.reset(device),
             Event::Vanish { device } => self.vanish(device),
             Event::Storm => self.storm(),

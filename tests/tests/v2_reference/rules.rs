@@ -8,7 +8,7 @@ use std::time::Duration;
 use warppool_components::block::BlockCandidate;
 use warppool_components::settings::Network;
 use warppool_components::template::Template;
-use warppool_components::units::Sats;
+use warppool_components::units::{Sats, UnixTime};
 use warppool_reference::client::any_target;
 use warppool_reference::message::Message;
 use warppool_reference::{Client, REQUIRES_STANDARD_JOBS, REQUIRES_VERSION_ROLLING, Share};
@@ -59,6 +59,23 @@ fn shares_are_credited_and_refused_by_their_codes() {
     let extended = pool.channel(conn, channels[0]).search().hit();
     let longer = Share { extranonce: Some(vec![0; 31]), ..extended };
     assert_eq!(pool.submit_v2(conn, &longer), Err("bad-extranonce-size".to_owned()));
+}
+
+/// Found by the simulation, seed 6: the node's clock showed less than its last template had let one expect, and the full job
+/// allowed earlier times than the tip that it is on.
+#[test]
+fn no_job_allows_earlier_times_than_its_tip() {
+    let mut pool = Pool::default().with_work();
+    let (conn, channels) = with_channels(&mut pool);
+    let (bare, full) = (next_bare_tip(&mut pool), pool.next_template());
+    let earlier = UnixTime::from_seconds(bare.current_time.seconds() - 1);
+    pool.template(bare);
+    pool.template(Template { current_time: earlier, ..full });
+    for id in channels {
+        let channel = pool.channel(conn, id);
+        assert!(!channel.job().was_future, "the full job");
+        assert_eq!(channel.job().min_ntime, channel.tip.map(|tip| tip.min_ntime));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::bounds::check_sums;
 use super::*;
 use crate::miner::HASHES_PER_DIFFICULTY;
+use crate::miner_v2::Slot;
 
 /// How far from the seconds that it aims at vardiff may leave a miner after 25 minutes without faults. It does much better nearly
 /// always (docs/vardiff.md); this leaves room for chance.
@@ -37,19 +38,35 @@ impl Simulation {
         assert!(self.pool.is_some(), "the pool does not run in the calm");
         for (number, device) in self.devices.iter().enumerate() {
             assert!(self.device_links[number].is_some(), "miner {number} is not connected in the calm");
+            if let Some(miner) = &self.miners_v2[number] {
+                (0..miner.slots.len()).for_each(|slot| self.check_progress_v2(number, miner, slot));
+                continue;
+            }
             let Some(job) = device.knows.jobs.last() else { panic!("miner {number} has no work in the calm") };
-            let expected = PROGRESS.as_secs_f64() * device.hashes_per_second / (job.difficulty * HASHES_PER_DIFFICULTY);
             let got = self.accepted_lately[number];
-            assert!(expected < 20.0 || got > 0, "miner {number} should have some {expected:.0} shares and has none");
-            let seconds_per_share = job.difficulty * HASHES_PER_DIFFICULTY / device.hashes_per_second;
-            let off_by = seconds_per_share / self.options.seconds_per_share;
-            assert!(
-                (1.0 / VARDIFF_OFF_BY_MAX..=VARDIFF_OFF_BY_MAX).contains(&off_by),
-                "miner {number} of {} hashes/s should have a share each {seconds_per_share:.1} s at {}",
-                device.hashes_per_second,
-                job.difficulty
-            );
+            self.check_rate(&format!("miner {number}"), job.difficulty, device.hashes_per_second, got);
         }
+    }
+
+    /// The same for each channel.
+    fn check_progress_v2(&self, number: usize, miner: &MinerV2, slot: usize) {
+        let name = format!("channel {slot} of miner {number}");
+        let channel = miner.channel(slot).unwrap_or_else(|| panic!("{name} is not open in the calm"));
+        let job = channel.active_job().unwrap_or_else(|| panic!("{name} has no work in the calm"));
+        let difficulty = job.target.expect("a job that can be worked on has a target").difficulty_float();
+        let Slot { hashes_per_second, accepted_lately, .. } = miner.slots[slot];
+        self.check_rate(&name, difficulty, hashes_per_second, accepted_lately);
+    }
+
+    fn check_rate(&self, name: &str, difficulty: f64, hashes_per_second: f64, got: u64) {
+        let seconds_per_share = difficulty * HASHES_PER_DIFFICULTY / hashes_per_second;
+        let expected = PROGRESS.as_secs_f64() / seconds_per_share;
+        assert!(expected < 20.0 || got > 0, "{name} should have some {expected:.0} shares and has none");
+        let off_by = seconds_per_share / self.options.seconds_per_share;
+        assert!(
+            (1.0 / VARDIFF_OFF_BY_MAX..=VARDIFF_OFF_BY_MAX).contains(&off_by),
+            "{name} of {hashes_per_second} hashes/s should have a share each {seconds_per_share:.1} s at {difficulty}"
+        );
     }
 
     /// Stops the pool in order and compares what the store holds.

@@ -235,7 +235,7 @@ impl Simulation {
         let (hash, is_young) = (*hash.as_internal(), self.now_ns - found_ns < nanos(UNPLACED_MAX));
         let is_unplaced = self.nodes.all.iter().any(|node| !node.chain.knows(hash));
         let is_known = self.nodes.know(hash);
-        let is_excused = if is_known { is_unplaced && is_young } else { self.ledger.is_too_new(hash) };
+        let is_excused = if is_known { is_unplaced && is_young } else { self.ledger.is_mistimed(hash) };
         let what = if is_known { "is pending, although nodes know it" } else { "never reached the chain" };
         assert!(is_excused, "found block {} {what}", Hash256::from_internal(hash));
     }

@@ -1,6 +1,7 @@
 //! Miners and the network between them and the pool: connections, segments and their delays, shares that are found.
 
 use super::*;
+use crate::pool::Intake;
 use warppool_components::limits::{SEND_BUFFER_BYTES_MAX, SOCKET_SEND_BYTES_MAX};
 
 impl Simulation {
@@ -12,9 +13,12 @@ impl Simulation {
             let after = self.random.between(1, 10);
             return self.at(Duration::from_secs(after), Event::Connect { device });
         };
-        let key = pool.key();
+        let miner_v2 = self.miners_v2[device].as_ref();
+        let key = pool.key(miner_v2.map(|miner| miner.wire.is_noise));
         let peer = IpAddr::V4(Ipv4Addr::new(10, 0, (device / 250) as u8, (device % 250) as u8 + 1));
-        pool.inbox.opened.push(Opened { connection: key, peer, protocol: Protocol::StratumV1 });
+        let protocol = if miner_v2.is_some() { Protocol::StratumV2 } else { Protocol::StratumV1 };
+        pool.inbox.opened.push(Opened { connection: key, peer, protocol });
+        let v2 = miner_v2.map(|_| SaidV2::default());
         let now_ns = self.now_ns;
         self.links.push(Link {
             device,
@@ -31,11 +35,15 @@ impl Simulation {
             lines: VecDeque::new(),
             unfinished: None,
             sent: HashMap::new(),
+            v2,
         });
         let link = self.links.len() - 1;
         self.by_slot.insert(key.slot, link);
         self.device_links[device] = Some(link);
         self.want_tick(now_ns);
+        if self.miners_v2[device].is_some() {
+            return self.begin_v2(device, link);
+        }
         for segment in self.devices[device].connect() {
             self.send_to_pool(link, segment.as_bytes());
         }
@@ -81,15 +89,28 @@ impl Simulation {
     }
 
     pub(super) fn reach_pool(&mut self, link: usize, bytes: &[u8]) {
+        let now = self.unix();
         let one = &mut self.links[link];
         let Some((pool, key)) = self.pool.as_mut().zip(one.key).filter(|_| !one.has_ended) else { return };
-        let lines = pool.lines.get_mut(&key.slot).expect("an open connection has its lines");
-        let result = lines.receive(bytes, usize::MAX, |line| one.lines.push_back(line.to_vec()));
-        assert!(result.is_ok(), "no miner sends lines that long");
+        let mut answer = Vec::new();
+        match pool.wires.get_mut(&key.slot).expect("an open connection has its wire") {
+            Intake::Lines(lines) => {
+                let result = lines.receive(bytes, usize::MAX, |line| one.lines.push_back(line.to_vec()));
+                assert!(result.is_ok(), "no miner sends lines that long");
+            }
+            Intake::Frames(wire) => {
+                let (frames, sealed) = wire.receive(bytes, &mut self.responder, now);
+                one.lines.extend(frames);
+                answer = sealed;
+            }
+        }
         if !one.lines.is_empty() && !self.talking.contains(&link) {
             self.talking.push(link);
         }
         self.want_tick(self.now_ns);
+        if !answer.is_empty() {
+            self.send_to_miner(link, &answer);
+        }
     }
 
     pub(super) fn end_at_pool(&mut self, link: usize, reason: CloseReason) {
@@ -100,9 +121,11 @@ impl Simulation {
             one.lines.truncate(LINES_PER_TICK);
         }
         if reason == CloseReason::Peer && one.lines.len() < LINES_PER_TICK {
-            let lines = pool.lines.get_mut(&key.slot).expect("an open connection has its lines");
             let known = one.lines.len();
-            lines.finish(|line| one.lines.push_back(line.to_vec()));
+            // The start of a frame is nothing; that of a line may be all of it.
+            if let Some(Intake::Lines(lines)) = pool.wires.get_mut(&key.slot) {
+                lines.finish(|line| one.lines.push_back(line.to_vec()));
+            }
             let last = one.lines.back().and_then(|line| submit_id(line));
             assert!(one.unfinished.is_none_or(|id| last == Some(id)), "the last line of a stream was dropped");
             if one.lines.len() > known {
@@ -118,7 +141,7 @@ impl Simulation {
     }
 
     /// Puts the lines that came into the inbox, those of a connection together; gives the submits among them.
-    pub(super) fn read_lines(&mut self) -> Vec<(usize, Submit, String)> {
+    pub(super) fn read_lines(&mut self) -> Vec<(usize, Submit)> {
         let mut judged = Vec::new();
         for link in std::mem::take(&mut self.talking) {
             let one = &mut self.links[link];
@@ -126,8 +149,11 @@ impl Simulation {
             let count = one.lines.len().min(LINES_PER_TICK);
             for line in one.lines.drain(..count) {
                 pool.inbox.push_line(key, &line);
-                let submit = submit_id(&line).and_then(|id| one.sent.remove(&id));
-                judged.extend(submit.map(|(submit, extranonce1)| (link, submit, extranonce1)));
+                let id = match &mut one.v2 {
+                    Some(v2) => v2.hear(&line),
+                    None => submit_id(&line),
+                };
+                judged.extend(id.and_then(|id| Some((link, one.sent.remove(&id)?))));
             }
             if !one.lines.is_empty() {
                 self.talking.push(link);
@@ -153,6 +179,9 @@ impl Simulation {
         }
         self.links[link].unread_bytes -= bytes.len();
         let device = self.links[link].device;
+        if self.miners_v2[device].is_some() {
+            return self.hear_v2(device, link, bytes);
+        }
         for heard in self.devices[device].read(bytes) {
             match heard {
                 Heard::Work => {
@@ -177,6 +206,9 @@ impl Simulation {
         let device = self.links[link].device;
         self.device_links[device] = None;
         self.devices[device].work_version += 1;
+        if let Some(miner) = &mut self.miners_v2[device] {
+            miner.slots.iter_mut().for_each(|slot| slot.work_version += 1);
+        }
         let after = self.random.between(200, 10_000);
         self.at(Duration::from_millis(after), Event::Connect { device });
     }
@@ -198,10 +230,9 @@ impl Simulation {
     }
 
     fn submit(&mut self, device: usize, link: usize, end_of_line: &str) {
-        let submit = self.devices[device].find();
-        let line = submit.share.line(submit.id, &submit.user) + end_of_line;
-        let extranonce1 = self.devices[device].knows.extranonce1.clone();
-        self.links[link].sent.insert(submit.id, (submit.clone(), extranonce1));
+        let (submit, share) = self.devices[device].find();
+        let line = share.line(submit.id, &submit.user) + end_of_line;
+        self.links[link].sent.insert(submit.id, submit.clone());
         self.links[link].unfinished = end_of_line.is_empty().then_some(submit.id);
         self.devices[device].unanswered.push_back(submit);
         self.send_to_pool(link, line.as_bytes());
@@ -211,6 +242,7 @@ impl Simulation {
         self.soon(self.options.reset.filter(|_| !self.is_calm), Event::Reset { device });
         let Some(link) = self.device_links[device] else { return };
         if self.random.chance(0.5) {
+            self.begin_a_frame(device, link);
             let can_submit = self.devices[device].authorized && !self.devices[device].knows.jobs.is_empty();
             if can_submit && self.random.chance(0.5) {
                 // The end of the stream takes the place of the newline.

@@ -14,8 +14,8 @@ const SUBMIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Share of submitted blocks with which something goes wrong while there is trouble.
 const SUBMITS_LOST: f64 = 0.5;
 
-/// Words of a node that it refuses a block with, and of which the pool knows that they pass.
-const PASSING: [&str; 2] = ["prev-blk-not-found", "time-too-new"];
+/// A node says so of a block on a tip that it does not have; the pool knows that this passes.
+const UNKNOWN_PARENT: &str = "prev-blk-not-found";
 
 /// What happens to nodes and calls.
 #[derive(Debug)]
@@ -275,14 +275,15 @@ impl Simulation {
         }
     }
 
-    /// A node judges a found block. The pool hands out nothing that a node may refuse, but for times in the future.
+    /// A node judges a found block. The pool hands out nothing that a node may refuse, but for times in the future and, where a
+    /// miner went behind the time of its job, in the past.
     fn judge_block(&mut self, node: usize, hash: [u8; 32], bytes: &[u8]) -> Option<String> {
         let tip = self.nodes.all[node].tip();
         let word = self.nodes.submit(node, bytes, self.unix());
         if let Some(reason) = &word {
             let is_known = matches!(reason.as_str(), "duplicate" | "inconclusive");
-            let is_due = reason != "time-too-new" || self.ledger.is_too_new(hash);
-            let is_good = is_known || PASSING.contains(&reason.as_str()) && is_due;
+            let is_of_time = matches!(reason.as_str(), "time-too-new" | "time-too-old");
+            let is_good = is_known || reason == UNKNOWN_PARENT || is_of_time && self.ledger.is_mistimed(hash);
             assert!(is_good, "the node refuses a found block: {reason}");
         }
         if self.nodes.all[node].tip() != tip {

@@ -15,9 +15,7 @@ impl Simulation {
     pub(super) fn note_session(&mut self, link: usize, line: &str) {
         let value: serde_json::Value = serde_json::from_str(line).expect("read before");
         let extranonce1 = value["result"][1].as_str().unwrap_or_default().to_owned();
-        let others = self.by_slot.values().filter(|other| **other != link);
-        let twin = others.map(|other| &self.links[*other]).find(|other| other.extranonce1 == extranonce1);
-        assert!(twin.is_none(), "two live connections have the extranonce1 {extranonce1}");
+        self.check_extranonce1(&extranonce1, Some(link));
         self.links[link].extranonce1 = extranonce1;
     }
 
@@ -38,6 +36,7 @@ impl Simulation {
         if self.ready_since.is_none() || is_fresh {
             return;
         }
+        self.check_currency_v2(tip);
         let tip = in_a_job(tip);
         for link in self.by_slot.values().map(|link| &self.links[*link]).filter(|link| link.is_working) {
             assert_eq!(link.tip, tip, "miner {} was left without work on the pool's tip", link.device);
@@ -50,17 +49,28 @@ impl Simulation {
         let job = device.knows.job();
         let value = self.nodes.value_of(job.previous_block(), job.branches());
         let value = value.unwrap_or_else(|| panic!("job {} is of no template", job.id));
-        let fee = (u128::from(value) * u128::from(self.options.fee_basis_points) / 10_000) as u64;
         let mut paid = job.coinbase_outputs(EXTRANONCE_BYTES);
         paid.retain(|(_, value)| *value > 0);
-        let mut due = vec![(device.script.clone(), value - fee)];
+        let due = self.due(device.script.clone(), value);
+        assert_eq!(paid, due, "the coinbase of job {} for {}", job.id, device.users[0]);
+    }
+
+    /// What a coinbase of `value` has to pay to a miner's script and to the operator.
+    pub(super) fn due(&self, script: Vec<u8>, value: u64) -> Vec<(Vec<u8>, u64)> {
+        let fee = (u128::from(value) * u128::from(self.options.fee_basis_points) / 10_000) as u64;
+        let mut due = vec![(script, value - fee)];
         // Regtest halves its subsidy until nothing is left of it.
         due.retain(|(_, value)| *value > 0);
         if fee > 0 {
-            due.push((script(&address(FEE_OWNER)).to_bytes(), fee));
+            due.push((fee_script(), fee));
         }
-        assert_eq!(paid, due, "the coinbase of job {} for {}", job.id, device.users[0]);
+        due
     }
+}
+
+/// Who gets the fee.
+pub(super) fn fee_script() -> Vec<u8> {
+    script(&address(FEE_OWNER)).to_bytes()
 }
 
 /// A hash as `mining.notify` writes it: the bytes of each 32-bit word turned.

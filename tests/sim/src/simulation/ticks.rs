@@ -3,6 +3,7 @@
 use super::bounds::check_sums;
 use super::said::FEE_OWNER;
 use super::*;
+use crate::pool::Intake;
 
 impl Simulation {
     pub(super) fn start(&mut self) {
@@ -93,17 +94,17 @@ impl Simulation {
     }
 
     /// What each submit of the tick may be answered, in their order.
-    pub(super) fn expectations(&mut self, judged: Vec<(usize, Submit, String)>, tips: Tips) -> Vec<Expected> {
+    pub(super) fn expectations(&mut self, judged: Vec<(usize, Submit)>, tips: Tips) -> Vec<Expected> {
         let unix_seconds = self.unix().header_seconds();
         let mut expected = Vec::new();
-        for (link, submit, extranonce1) in judged {
-            let allowed = self.ledger.allowed(&submit, &extranonce1, tips, unix_seconds);
-            let is_block = submit.share.reached >= crate::nodes::DIFFICULTY * 1.0001;
+        for (link, submit) in judged {
+            let allowed = self.ledger.allowed(&submit, tips, unix_seconds);
+            let is_block = submit.reached >= crate::nodes::DIFFICULTY * 1.0001;
             if is_block {
                 self.ledger.expect_block(&submit, unix_seconds);
             }
-            if submit.intention == Intention::TooNew {
-                self.ledger.expect_refusal(&submit.share.hash);
+            if matches!(submit.intention, Intention::TooNew | Intention::TooOld) {
+                self.ledger.expect_refusal(&submit.hash);
             }
             expected.push(Expected { link, submit, allowed });
         }
@@ -138,18 +139,24 @@ impl Simulation {
             pool.outbox.writes.iter().map(|write| (write.connection, pool.outbox.body(&write.body).to_vec())).collect();
         let closes: Vec<Close> = pool.outbox.closes.clone();
         let mut answers = HashMap::new();
+        let mut open = self.open_v2(&expected);
         for (key, bytes) in writes {
             self.output.update(key.slot.to_le_bytes());
             self.output.update(&bytes);
-            assert_eq!(bytes.last(), Some(&b'\n'), "a write is whole lines");
             let link = *self.by_slot.get(&key.slot).expect("nothing is written to a connection that has ended");
             assert_eq!(self.links[link].key, Some(key), "a write for a former owner of the slot");
-            self.read_answers(link, &bytes, &mut answers);
             self.links[link].last_line_at = self.now_ns;
+            if self.links[link].v2.is_some() {
+                self.read_frames(link, &bytes, &mut open, &mut answers);
+            } else {
+                self.read_answers(link, &bytes, &mut answers);
+            }
             if !self.links[link].has_ended {
+                let bytes = self.seal(key, bytes);
                 self.send_to_miner(link, &bytes);
             }
         }
+        self.check_updates();
         for one in expected {
             self.judge(one, &mut answers);
         }
@@ -159,12 +166,21 @@ impl Simulation {
         }
     }
 
+    /// A write as it goes to the socket.
+    fn seal(&mut self, key: ConnectionKey, bytes: Vec<u8>) -> Vec<u8> {
+        match self.pool.as_mut().and_then(|pool| pool.wires.get_mut(&key.slot)) {
+            Some(Intake::Frames(wire)) => wire.seal(&bytes),
+            _ => bytes,
+        }
+    }
+
     pub(super) fn read_answers(
         &mut self,
         link: usize,
         bytes: &[u8],
         answers: &mut HashMap<(usize, u64), Result<(), i64>>,
     ) {
+        assert_eq!(bytes.last(), Some(&b'\n'), "a write is whole lines");
         let text = std::str::from_utf8(bytes).expect("lines are text");
         for line in text.lines() {
             match read_answer(line) {
@@ -246,6 +262,7 @@ impl Simulation {
     pub(super) fn check_silence(&self) {
         let Some(since) = self.ready_since else { return };
         let now_ns = self.now_ns;
+        self.check_silence_v2(since, SILENCE_MAX);
         for link in self.by_slot.values().map(|link| &self.links[*link]).filter(|link| link.is_working) {
             let silence = now_ns - link.last_line_at.max(since);
             assert!(
