@@ -1,9 +1,12 @@
 //! `warppool demo`: the whole pool without a node, in one process.
 //!
-//! A simulated regtest node that speaks Core's RPC and ZMQ and judges every block, a real pool, and simulated miners
-//! of several device classes that really hash and speak Stratum over loopback sockets. Only the difficulty is small.
+//! A simulated regtest node that speaks Core's RPC and ZMQ and judges every block, a real pool, a translator that mines at it, and
+//! simulated miners of several device classes that really hash and speak Stratum V1 and V2 over loopback sockets, one of
+//! them behind the translator. Only the difficulty is small.
 
 mod directory;
+mod miners;
+mod pools;
 mod report;
 mod scene;
 mod view;
@@ -13,13 +16,18 @@ use crate::cli::exit_code;
 use crate::logging::{self, LogOptions};
 use crate::runtime::Signals;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
-use scene::{Failure, Scene};
+use miners::Kind;
+use scene::Scene;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use view::View;
 use warppool_components::snapshot::Snapshot;
+
+/// Whatever keeps the demonstration from running, for people.
+type Failure = Box<dyn std::error::Error>;
 
 /// Longest time without a look at the miners.
 const REFRESH: Duration = Duration::from_millis(500);
@@ -75,6 +83,7 @@ fn watch(
 ) -> Result<Arc<Snapshot>, String> {
     let deadline = Instant::now() + arguments.time_limit();
     let mut last = Arc::new(Snapshot::default());
+    let mut found = BTreeSet::new();
     loop {
         match snapshots.recv_timeout(REFRESH) {
             Ok(snapshot) => last = snapshot,
@@ -82,20 +91,22 @@ fn watch(
             Err(RecvTimeoutError::Disconnected) => return Err("the pool has stopped by itself".into()),
         }
         view.show(scene, &last);
+        found.extend(
+            last.blocks.iter().filter(|block| report::is_taken(block)).filter_map(|block| scene.kind_of(block)),
+        );
         if interrupted.load(Ordering::Acquire) {
             return Ok(last);
         }
         let Some(wanted) = arguments.blocks_until_exit() else { continue };
-        if last.pool.blocks_found >= u64::from(wanted) {
+        let missing = Kind::ALL.into_iter().find(|kind| !found.contains(kind));
+        let count = last.pool.blocks_found;
+        if count >= u64::from(wanted) && missing.is_none() {
             return Ok(last);
         }
         if Instant::now() >= deadline {
-            let found = last.pool.blocks_found;
-            return Err(format!(
-                "{found} of {wanted} blocks were accepted within {} s; {}",
-                arguments.timeout,
-                report::excuse(&last, scene)
-            ));
+            let (seconds, excuse) = (arguments.timeout, report::excuse(&last, scene));
+            let nobody = missing.map(|kind| format!(", none of them found by {}", kind.name())).unwrap_or_default();
+            return Err(format!("{count} of {wanted} blocks were accepted within {seconds} s{nobody}; {excuse}"));
         }
     }
 }

@@ -194,14 +194,15 @@ pub struct Demo {
     /// Stop counting after so many accepted blocks.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub blocks: Option<u32>,
-    /// End after the blocks of --blocks (3 when not given) and print a table of what happened.
+    /// End after the blocks of --blocks (3 when not given), once a miner of Stratum V1, one of Stratum V2 and one behind the
+    /// translator have each found one, and print a table of what happened.
     #[arg(long)]
     pub exit: bool,
-    /// With --exit: fail when the blocks are not there after so many seconds.
+    /// With --exit: fail when it is not so after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
-    /// Simulated miners, spread over the device classes.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Simulated miners: a third speaks Stratum V1, a third V2, and a third V1 to a translator.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(3..=64))]
     pub miners: u16,
     /// Where miners connect; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
@@ -401,7 +402,7 @@ mod tests {
         for line in [
             "warppool",
             "warppool run",
-            "warppool demo --miners 0",
+            "warppool demo --miners 2",
             "warppool fly",
             "warppool demo --listen 3333",
             "warppool doctor",

@@ -1,5 +1,6 @@
 //! What happened, as a table, and whether it was right.
 
+use super::miners::Kind;
 use super::scene::Scene;
 use super::view::{short, worker};
 use std::fmt::Write;
@@ -13,31 +14,36 @@ pub(super) fn table(last: &Snapshot, scene: &Scene) -> String {
     let chain = scene.node.blocks();
     let _ = writeln!(
         text,
-        "\n{:>6}  {:<14} {:<22} {:>4}  {:<9} {:>16}  state",
-        "height", "block", "finder", "txs", "version", "payout"
+        "\n{:>6}  {:<14} {:<14} {:<8} {:>4}  {:<9} {:>16}  state",
+        "height", "block", "finder", "stratum", "txs", "version", "payout"
     );
     for block in last.blocks.iter().rev() {
         let in_chain = find(&chain, block);
         let _ = writeln!(
             text,
-            "{:>6}  {:<14} {:<22} {:>4}  {:<9} {:>16}  {}",
+            "{:>6}  {:<14} {:<14} {:<8} {:>4}  {:<9} {:>16}  {}",
             block.height,
             short(&block.hash.to_string()),
             worker(&block.worker_label),
+            scene.kind_of(block).map_or("-", Kind::label),
             in_chain.map_or(0, |block| block.transactions),
             in_chain.map_or_else(|| "-".into(), |block| format!("{:08x}", block.version)),
             block.payout.to_string(),
             block.state
         );
     }
-    let _ =
-        writeln!(text, "\n{:<10} {:>12} {:>8} {:>8} {:>8}  user", "miner", "hashes", "shares", "accepted", "refused");
+    let _ = writeln!(
+        text,
+        "\n{:<10} {:<8} {:>12} {:>8} {:>8} {:>8}  user",
+        "miner", "stratum", "hashes", "shares", "accepted", "refused"
+    );
     for miner in &scene.miners {
         let stats = miner.stats();
         let name = miner.device.name();
         let _ = writeln!(
             text,
-            "{name:<10} {:>12} {:>8} {:>8} {:>8}  {}",
+            "{name:<10} {:<8} {:>12} {:>8} {:>8} {:>8}  {}",
+            miner.kind.label(),
             stats.hashes,
             stats.shares_sent,
             stats.accepted,
@@ -52,7 +58,7 @@ pub(super) fn table(last: &Snapshot, scene: &Scene) -> String {
 pub(super) fn faults(last: &Snapshot, scene: &Scene) -> Vec<String> {
     let chain = scene.node.blocks();
     let mut faults: Vec<String> = Vec::new();
-    for block in last.blocks.iter().filter(|block| matches!(block.state.label(), "accepted" | "confirmed")) {
+    for block in last.blocks.iter().filter(|block| is_taken(block)) {
         match find(&chain, block) {
             None => faults.push(format!("block {} is said to be accepted, but the chain lacks it", block.hash)),
             Some(known) if !pays(known, block) => faults.push(format!("block {} does not pay its finder", block.hash)),
@@ -69,6 +75,11 @@ pub(super) fn faults(last: &Snapshot, scene: &Scene) -> Vec<String> {
         }
     }
     faults
+}
+
+/// The node took it.
+pub(super) fn is_taken(block: &BlockRow) -> bool {
+    matches!(block.state.label(), "accepted" | "confirmed")
 }
 
 /// Why nothing came of it.

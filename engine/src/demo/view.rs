@@ -1,5 +1,6 @@
 //! The live view: a line for the pool, a line for each miner, a line for each block.
 
+use super::miners::Kind;
 use super::scene::Scene;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashSet;
@@ -36,7 +37,10 @@ impl View {
             screen: screen.clone(),
         };
         view.tell(&format!("Node       simulated regtest, {}", scene.node.rpc_url()));
-        view.tell(&format!("Miners     stratum+tcp://{}", scene.pool_address));
+        let places = &scene.places;
+        view.tell(&format!("Miners     stratum+tcp://{}", places.pool));
+        view.tell(&format!("           stratum2+tcp://{}/{}", places.pool, places.authority));
+        view.tell(&format!("Translator stratum+tcp://{}", places.translator));
         view.tell(&format!("Dashboard  http://{}/", scene.dashboard));
         view
     }
@@ -47,10 +51,11 @@ impl View {
             let is_final = block.state.label() != "pending";
             if is_final && self.told.insert(block.hash) {
                 self.tell(&format!(
-                    "Block      {} at height {} by {} pays {}: {}",
+                    "Block      {} at height {} by {} ({}) pays {}: {}",
                     short(&block.hash.to_string()),
                     block.height,
                     worker(&block.worker_label),
+                    scene.kind_of(block).map_or("-", Kind::label),
                     block.payout,
                     block.state
                 ));
@@ -67,8 +72,9 @@ impl View {
             let stats = miner.stats();
             let trouble = stats.last_error.filter(|_| !stats.connected).unwrap_or_default();
             line.set_message(format!(
-                "{:<10} {:>8} hashes  shares {:>4}  refused {}  difficulty {}  {trouble}",
+                "{:<10} {:<8} {:>8} hashes  shares {:>4}  refused {}  difficulty {}  {trouble}",
                 miner.device.name(),
+                miner.kind.label(),
                 count(stats.hashes),
                 stats.accepted,
                 stats.rejected,

@@ -18,7 +18,7 @@ fn assert_empty(directory: &TempDir) {
 
 #[test]
 fn the_demonstration_finds_blocks_and_tells_of_them() {
-    let (program, directory) = demo(&["--blocks", "2", "--exit", "--timeout", "120"]);
+    let (program, directory) = demo(&["--blocks", "2", "--exit", "--timeout", "150"]);
     let (status, text, errors) = program.finish();
     assert_eq!(status, Some(0), "{text}\n{errors}");
     let found = text.lines().filter(|line| line.contains('…') && !line.starts_with("Block")).collect::<Vec<_>>();
@@ -29,8 +29,22 @@ fn the_demonstration_finds_blocks_and_tells_of_them() {
     }
     let taken = found.iter().filter(|line| line.contains("accepted") || line.contains("confirmed")).count();
     assert!(taken >= 2, "{text}");
-    for title in ["height", "finder", "miner", "hashes", "accepted", "Dashboard  http://", "Miners     stratum+tcp://"]
-    {
+    // The finder's protocol stands behind its name.
+    for kind in [" V1 ", " V2 ", " translator     V1 to V2 "] {
+        let by_kind = |line: &&&str| line.contains(kind) && (line.contains("accepted") || line.contains("confirmed"));
+        assert!(found.iter().any(|line| by_kind(&line)), "no block of {kind}: {text}");
+    }
+    for title in [
+        "height",
+        "finder",
+        "stratum",
+        "miner",
+        "hashes",
+        "accepted",
+        "Dashboard  http://",
+        "Miners     stratum+tcp://",
+        "Translator stratum+tcp://",
+    ] {
         assert!(text.contains(title), "{title}: {text}");
     }
     assert_empty(&directory);

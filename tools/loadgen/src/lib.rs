@@ -1,6 +1,6 @@
 //! The miners' side of Stratum, for demonstrations and for measuring.
 //!
-//! [`miner`] holds simulated miners that really hash and speak as a given firmware does; they check what the pool
+//! [`miner`] holds simulated miners that really hash and speak as a given firmware does, in Stratum V1 or V2; they check what the pool
 //! sends on the way. [`modes`] hold the swarm: many connections in one event loop that hash nothing and measure a
 //! server (throughput, fan-out of a new tip, connection storm, idle memory), and the bare echo server to compare with.
 //!

@@ -40,6 +40,9 @@ pub const JOBS_REMEMBERED_MAX: usize = 4096;
 /// Unanswered requests of one simulated miner. A pool that answers none of them is left.
 pub const REQUESTS_PENDING_MAX: usize = 256;
 
+/// Jobs of Stratum V2 that wait for their tip on one miner: as many as AxeOS keeps.
+pub const FUTURE_JOBS_MAX: usize = 8;
+
 /// Bytes of a notify with up to 14 branches (NerdMiner's JSON document is 4096 bytes, parsed).
 pub const NOTIFY_BYTES_MAX: usize = 2560;
 

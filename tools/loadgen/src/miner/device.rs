@@ -268,6 +268,7 @@ mod tests {
             time: 0x6561_2f00,
             nonce: 0x00ab_cdef,
             version_bits: 0x2000,
+            version: 0x2000_2000,
             is_block_candidate: false,
         }
     }

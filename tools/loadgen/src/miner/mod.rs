@@ -5,20 +5,23 @@
 //! [`MinerStats::violations`] and never stops it, as real firmware would not stop either.
 //!
 //! The layers: `target` and `hasher` are arithmetic, `job` decodes and assembles, `checker` judges,
-//! `session` is the protocol without a socket, `thread` is the only place with a socket and a clock.
+//! `session` is Stratum V1 and `v2` Stratum V2, both without a socket, `thread` is the only place with a socket and a clock.
 
 mod checker;
 mod device;
 mod hasher;
 mod job;
 mod session;
+mod talk;
 mod target;
 mod thread;
+mod v2;
 mod work;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+use warppool_net::transport::noise::AuthorityPublicKey;
 
 pub use device::Device;
 pub use hasher::{Found, HEADER_BYTES, HeaderHasher};
@@ -29,10 +32,13 @@ pub use thread::SimMiner;
 /// What one simulated miner is and whom it mines for.
 #[derive(Clone)]
 pub struct MinerOptions {
-    /// Where the pool listens for plain Stratum V1.
+    /// Where the pool listens for plain Stratum V1, or for Stratum V2.
     pub pool: SocketAddr,
     /// Firmware whose behaviour is imitated.
     pub device: Device,
+    /// Who vouches for the pool, if it is to be spoken to in Stratum V2, as AxeOS does on one extended channel. The device then only
+    /// decides how the search space is walked.
+    pub authority: Option<AuthorityPublicKey>,
     /// `address.worker`, as typed into the miner's settings.
     pub username: String,
     /// Password; pools read options such as `d=0.001` from it.
@@ -56,6 +62,7 @@ impl MinerOptions {
         Self {
             pool,
             device,
+            authority: None,
             username: username.into(),
             password: "x".to_owned(),
             suggest_difficulty: None,
@@ -73,6 +80,7 @@ impl std::fmt::Debug for MinerOptions {
             .debug_struct("MinerOptions")
             .field("pool", &self.pool)
             .field("device", &self.device)
+            .field("authority", &self.authority)
             .field("username", &self.username)
             .field("suggest_difficulty", &self.suggest_difficulty)
             .field("hashes_per_second_max", &self.hashes_per_second_max)
@@ -96,7 +104,8 @@ pub struct MinerStats {
     pub accepted: u64,
     /// Submits that the pool refused.
     pub rejected: u64,
-    /// The refused ones by the error's code; 0 stands for a refusal without one.
+    /// The refused ones by the error's code; 0 stands for a refusal without one. Reasons of Stratum V2 stand under the codes that
+    /// Stratum V1 has for them.
     pub rejected_by_code: BTreeMap<i64, u64>,
     /// Shares sent whose hash met the network's target too.
     pub block_candidates: u64,

@@ -384,18 +384,24 @@ impl Session {
 
     /// `before` (the connections before this one) with what this connection adds.
     pub(crate) fn stats_after(&self, before: &MinerStats) -> MinerStats {
+        let connected = self.authorized && self.failure.is_none();
+        MinerStats { connected, difficulty: self.job_difficulty, ..self.counts.added_to(before, &self.checker) }
+    }
+}
+
+impl SessionCounts {
+    /// Figures of the connections before this one with these.
+    pub(crate) fn added_to(&self, before: &MinerStats, checker: &Checker) -> MinerStats {
         let mut stats = before.clone();
-        let (violations, violations_total) = self.checker.violations();
-        stats.connected = self.authorized && self.failure.is_none();
-        stats.shares_sent += self.counts.shares_sent;
-        stats.accepted += self.counts.accepted;
-        stats.rejected += self.counts.rejected_by_code.values().sum::<u64>();
-        for (code, count) in &self.counts.rejected_by_code {
+        let (violations, violations_total) = checker.violations();
+        stats.shares_sent += self.shares_sent;
+        stats.accepted += self.accepted;
+        stats.rejected += self.rejected_by_code.values().sum::<u64>();
+        for (code, count) in &self.rejected_by_code {
             *stats.rejected_by_code.entry(*code).or_default() += count;
         }
-        stats.block_candidates += self.counts.block_candidates;
-        stats.jobs += self.counts.jobs;
-        stats.difficulty = self.job_difficulty;
+        stats.block_candidates += self.block_candidates;
+        stats.jobs += self.jobs;
         let room = crate::limits::VIOLATIONS_KEPT_MAX.saturating_sub(stats.violations.len());
         stats.violations.extend(violations.iter().take(room).cloned());
         stats.violations_total += violations_total;

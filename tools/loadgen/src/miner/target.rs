@@ -31,6 +31,12 @@ impl Target {
         Self::shifted(mantissa, 8 * (exponent - 3))
     }
 
+    /// The share difficulty that it stands for.
+    pub fn to_difficulty(self) -> f64 {
+        let number = self.0.iter().rev().fold(0.0, |number, limb| number * 4_294_967_296.0 + f64::from(*limb));
+        DIFFICULTY_ONE_FACTOR * 2_f64.powi(DIFFICULTY_ONE_SHIFT) / number
+    }
+
     /// `mantissa * 2^shift`, cut to integers below and to the largest target above.
     fn shifted(mantissa: u64, shift: i32) -> Self {
         let mut limbs = [0_u32; 8];
@@ -83,6 +89,8 @@ mod tests {
             let target = as_bitcoin(Target::from_difficulty(difficulty).expect("positive"));
             let back = target.difficulty_float();
             assert!((back / difficulty - 1.0).abs() < 1e-12, "{difficulty} came back as {back}");
+            let ours = Target::from_difficulty(difficulty).expect("positive").to_difficulty();
+            assert!((ours / difficulty - 1.0).abs() < 1e-12, "{difficulty} came back as {ours}");
         }
     }
 

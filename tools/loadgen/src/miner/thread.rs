@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::session::Session;
+use super::talk::{Talk, talk};
 use super::{MinerOptions, MinerStats};
-use crate::limits::{HASH_SLICE, LINE_BYTES_MAX, RECONNECT_PAUSE};
+use crate::limits::{HASH_SLICE, RECONNECT_PAUSE};
 
 /// How long connecting or one write may take.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(5);
@@ -92,10 +92,10 @@ fn mine(options: &MinerOptions, shared: &Shared) {
         match Connection::open(options, session_id.take(), shared) {
             Ok(mut connection) => {
                 let error = connection.run();
-                if connection.session.is_authorized() {
+                if connection.talk.is_authorized() {
                     pause = RECONNECT_PAUSE.0;
                 }
-                session_id = connection.session.session_id().map(str::to_owned);
+                session_id = connection.talk.session_id().map(str::to_owned);
                 connection.publish();
                 note_loss(shared, error);
             }
@@ -122,16 +122,15 @@ fn wait(pause: Duration, shared: &Shared) {
     }
 }
 
-/// One connection with its session.
+/// One connection with what is said on it.
 struct Connection<'a> {
     shared: &'a Shared,
     stream: TcpStream,
-    session: Session,
+    talk: Box<dyn Talk>,
     throttle: Throttle,
     /// Figures of the connections before this one.
     before: MinerStats,
     hashes: u64,
-    received: Vec<u8>,
 }
 
 impl<'a> Connection<'a> {
@@ -144,11 +143,10 @@ impl<'a> Connection<'a> {
         Ok(Self {
             shared,
             stream,
-            session: Session::new(options.clone(), session_id),
+            talk: talk(options, session_id)?,
             throttle: Throttle::new(options.hashes_per_second_max, Instant::now()),
             before,
             hashes: 0,
-            received: Vec::new(),
         })
     }
 
@@ -159,7 +157,7 @@ impl<'a> Connection<'a> {
             if let Err(error) = self.exchange(wait) {
                 return Some(error.to_string());
             }
-            if let Some(failure) = self.session.failure() {
+            if let Some(failure) = self.talk.failure() {
                 return Some(failure.to_owned());
             }
             wait = self.hash_slice();
@@ -173,30 +171,29 @@ impl<'a> Connection<'a> {
     /// changes nothing.
     fn hear_last_verdicts(&mut self) {
         let deadline = Instant::now() + LAST_VERDICTS_TIMEOUT;
-        while self.session.awaits_verdicts() && Instant::now() < deadline {
+        while self.talk.awaits_verdicts() && Instant::now() < deadline {
             if self.exchange(LAST_VERDICTS_TIMEOUT).is_err() {
                 return;
             }
         }
     }
 
-    /// Writes what is due, waits at most `wait` for lines, answers them.
+    /// Writes what is due, waits at most `wait` for the pool, answers it.
     fn exchange(&mut self, wait: Duration) -> io::Result<()> {
-        self.session.advance(Instant::now());
+        self.talk.advance(Instant::now());
         self.write_outgoing()?;
         self.read(wait)?;
-        self.take_lines();
-        self.session.advance(Instant::now());
+        self.talk.advance(Instant::now());
         self.write_outgoing()
     }
 
     fn write_outgoing(&mut self) -> io::Result<()> {
-        let outgoing = self.session.take_outgoing();
+        let outgoing = self.talk.take_outgoing();
         if outgoing.is_empty() {
             return Ok(());
         }
         self.stream.set_nonblocking(false)?;
-        self.stream.write_all(outgoing.as_bytes())
+        self.stream.write_all(&outgoing)
     }
 
     /// Reads what has arrived; with a wait, blocks that long for the first byte.
@@ -207,27 +204,16 @@ impl<'a> Connection<'a> {
         }
         let mut chunk = [0_u8; 8192];
         match self.stream.read(&mut chunk) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pool closed the connection")),
-            Ok(bytes) => self.received.extend_from_slice(&chunk[..bytes]),
-            Err(error) if is_only_a_wait(&error) => {}
-            Err(error) => return Err(error),
-        }
-        if self.received.len() > LINE_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the pool sent a line without an end"));
-        }
-        Ok(())
-    }
-
-    fn take_lines(&mut self) {
-        while let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.received.drain(..=end).collect();
-            self.session.receive(String::from_utf8_lossy(&line).trim());
+            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pool closed the connection")),
+            Ok(bytes) => self.talk.hear(&mut chunk[..bytes]),
+            Err(error) if is_only_a_wait(&error) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
     /// Hashes for one slice and submits what it finds. Returns how long the socket may be waited for.
     fn hash_slice(&mut self) -> Duration {
-        let Some(work) = self.session.work() else { return IDLE_WAIT };
+        let Some(work) = self.talk.work() else { return IDLE_WAIT };
         let end = Instant::now() + HASH_SLICE;
         let mut found = None;
         let mut now = Instant::now();
@@ -246,14 +232,14 @@ impl<'a> Connection<'a> {
             now = Instant::now();
         }
         if let Some(share) = found {
-            self.session.submit(&share);
+            self.talk.submit(&share);
         }
         Duration::ZERO
     }
 
     fn publish(&mut self) {
         let last_error = self.shared.stats().last_error.clone();
-        let mut stats = self.session.stats_after(&self.before);
+        let mut stats = self.talk.stats_after(&self.before);
         stats.hashes += self.hashes;
         stats.last_error = last_error;
         *self.shared.stats() = stats;

@@ -31,6 +31,8 @@ pub(crate) struct Share {
     pub(crate) nonce: u32,
     /// The rolled bits alone.
     pub(crate) version_bits: u32,
+    /// The header's whole version.
+    pub(crate) version: u32,
     /// Whether the hash meets the network's target too.
     pub(crate) is_block_candidate: bool,
 }
@@ -108,6 +110,7 @@ impl Work {
             time: self.job.time,
             nonce: found.nonce,
             version_bits: self.current.version_bits,
+            version: self.current.header.version.to_consensus().cast_unsigned(),
             is_block_candidate: self.network_target.is_met_by(&found.digest),
         }
     }

@@ -2,7 +2,7 @@
 //! codec does.
 
 /// Bytes of a frame's header.
-const HEADER_BYTES: usize = 6;
+pub(crate) const HEADER_BYTES: usize = 6;
 
 /// The top bit of the extension field: the message belongs to a channel.
 const CHANNEL_BIT: u16 = 1 << 15;
@@ -91,28 +91,28 @@ pub(crate) fn read(frame: &[u8]) -> Option<Heard<'_>> {
 }
 
 /// Takes fields off the front.
-struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let (field, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
         Some(field)
     }
 
-    fn number(&mut self) -> Option<u32> {
+    pub(crate) fn number(&mut self) -> Option<u32> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u32::from_le_bytes(*field))
     }
 
-    fn half(&mut self) -> Option<u16> {
+    pub(crate) fn half(&mut self) -> Option<u16> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u16::from_le_bytes(*field))
     }
 
-    fn short(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn short(&mut self) -> Option<&'a [u8]> {
         let bytes = self.take(1)?[0];
         self.take(bytes.into())
     }
@@ -142,13 +142,15 @@ pub(crate) fn open(request: u32, username: &str, is_standard: bool) -> Vec<u8> {
     frame(0x13, false, &payload)
 }
 
-fn push_text(payload: &mut Vec<u8>, text: &str) {
+/// Appends a text with its length before it.
+pub(crate) fn push_text(payload: &mut Vec<u8>, text: &str) {
     let bytes = &text.as_bytes()[..text.len().min(usize::from(u8::MAX))];
     payload.push(bytes.len() as u8);
     payload.extend_from_slice(bytes);
 }
 
-fn frame(kind: u8, is_channel: bool, payload: &[u8]) -> Vec<u8> {
+/// A whole frame.
+pub(crate) fn frame(kind: u8, is_channel: bool, payload: &[u8]) -> Vec<u8> {
     let extension = if is_channel { CHANNEL_BIT } else { 0 };
     let mut frame = extension.to_le_bytes().to_vec();
     frame.push(kind);

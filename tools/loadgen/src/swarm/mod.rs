@@ -4,7 +4,7 @@
 //! made, read once per wake-up of a connection. No thread, no timer per connection, no parsing of a line that a mode
 //! does not ask for.
 
-mod frames;
+pub(crate) mod frames;
 mod link;
 mod notify;
 mod v2;
