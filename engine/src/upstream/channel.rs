@@ -1,6 +1,6 @@
 //! The channel at an upstream: its jobs as they become ours, and shares that await an answer. Without a socket or a clock.
 
-use super::error::UpstreamError;
+use super::error::{EXTRANONCE_BYTES_MAX, UpstreamError, said};
 use super::opening::Opened;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,9 +21,6 @@ use warppool_net::wire::v2::{EXTENSION_BASE, Message, split};
 /// Version bits that miners roll (BIP320). They are zero in what miners are given, so that bits and whole versions can be told
 /// apart.
 const ROLLED_VERSION_BITS: u32 = 0x1fff_e000;
-
-/// Most bytes of an extranonce on the wire.
-const EXTRANONCE_BYTES_MAX: usize = 32;
 
 /// A hash rate that differs from the told one by less than this factor is not told.
 const RATE_TOLD: f32 = 1.5;
@@ -137,7 +134,7 @@ impl UpstreamChannel {
             CloseChannel::TYPE => {
                 let message = CloseChannel::decode_payload(payload)?;
                 if self.is_ours(message.channel_id) {
-                    return Err(UpstreamError::Closed(message.reason_code.to_text()));
+                    return Err(UpstreamError::Closed(said(message.reason_code)));
                 }
             }
             Reconnect::TYPE => return Err(UpstreamError::Reconnect),
@@ -159,7 +156,7 @@ impl UpstreamChannel {
         self.pending.push_back((self.last_sequence_number, now));
         // What we do not use of our part stands before what we do.
         let mut extranonce = [0; EXTRANONCE_BYTES_MAX];
-        let own = &mut extranonce[..self.opened.own_bytes.min(EXTRANONCE_BYTES_MAX)];
+        let own = &mut extranonce[..self.opened.own_bytes];
         let unused = own.len() - UPSTREAM_OWN_BYTES;
         own[unused..].copy_from_slice(&share.extranonce);
         let message = SubmitSharesExtended {
@@ -219,7 +216,7 @@ impl UpstreamChannel {
             return Err(UpstreamError::Job("its merkle path is longer than any block's"));
         }
         // The upstream's part of the extranonce, and zeros in the place of what we do not use of ours.
-        let unused = self.opened.own_bytes.min(EXTRANONCE_BYTES_MAX) - UPSTREAM_OWN_BYTES;
+        let unused = self.opened.own_bytes - UPSTREAM_OWN_BYTES;
         let job = Job {
             id: message.job_id,
             version: message.version & !ROLLED_VERSION_BITS,
@@ -293,7 +290,7 @@ impl UpstreamChannel {
             return None;
         }
         self.pending.retain(|(number, _)| *number != message.sequence_number);
-        Some(Verdict::Rejected(message.error_code.to_text()))
+        Some(Verdict::Rejected(said(message.error_code)))
     }
 }
 

@@ -5,7 +5,15 @@ use warppool_components::limits::{UPSTREAM_SEND_BYTES_MAX, UPSTREAM_SILENCE_SECO
 use warppool_components::units::CompactTargetError;
 use warppool_components::upstream::UPSTREAM_OWN_BYTES;
 use warppool_net::transport::noise::NoiseError;
-use warppool_net::wire::v2::DecodeError;
+use warppool_net::wire::v2::{DecodeError, Text};
+
+/// Most bytes of an extranonce on the wire.
+pub(super) const EXTRANONCE_BYTES_MAX: usize = 32;
+
+/// A text of an upstream as it may stand in a log: on one line, and without orders to a terminal.
+pub(super) fn said(text: Text<'_>) -> String {
+    text.to_text().chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
 
 /// Why there is no work from an upstream, or no more.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +59,9 @@ pub(super) enum UpstreamError {
     /// Its channel has too little room.
     #[error("leaves {0} bytes of the extranonce to us; {UPSTREAM_OWN_BYTES} are needed")]
     Extranonce(usize),
+    /// Its channel has more of an extranonce than the protocol knows.
+    #[error("gives an extranonce of {0} bytes; {EXTRANONCE_BYTES_MAX} are allowed")]
+    ExtranonceTooLong(usize),
     /// `nBits` of no target.
     #[error("sent a tip with impossible nBits: {0}")]
     Bits(#[from] CompactTargetError),

@@ -10,6 +10,8 @@
 mod address;
 mod channel;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod link;
 mod opening;
 mod session;

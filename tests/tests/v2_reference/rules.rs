@@ -6,21 +6,11 @@ use common_messages_sv2::Protocol;
 use std::collections::HashMap;
 use std::time::Duration;
 use warppool_components::block::BlockCandidate;
-use warppool_components::settings::Network;
-use warppool_components::template::Template;
-use warppool_components::units::Sats;
 use warppool_reference::client::any_target;
 use warppool_reference::message::Message;
 use warppool_reference::{Client, REQUIRES_STANDARD_JOBS, REQUIRES_VERSION_ROLLING, Share};
 use warppool_tests::pool::{Conn, Pool};
 use warppool_tests::work;
-
-/// Work of the subsidy alone on the next tip, as the node's side makes it.
-pub(crate) fn next_bare_tip(pool: &mut Pool) -> Template {
-    let next = pool.next_tip();
-    let coinbase_value = Sats::subsidy(next.height, Network::Regtest.halving_interval());
-    Template { coinbase_value, ..work::subsidy_only(next.id.0, next.height - 1000, pool.now().unix) }
-}
 
 /// A connection with an extended and a standard channel.
 fn with_channels(pool: &mut Pool) -> (Conn, [u32; 2]) {
@@ -71,7 +61,7 @@ fn a_new_tip_is_one_short_message_and_the_full_job_follows_on_it() {
         assert!(pool.channel(conn, id).future_job().is_some(), "channel {id} has nothing for the next tip");
     }
     pool.client_mut(conn).heard.clear();
-    let bare = next_bare_tip(&mut pool);
+    let bare = pool.next_bare_tip();
     pool.template(bare);
     let heard: Vec<Message> = pool.client_mut(conn).heard.drain(..).collect();
     let mut tips = HashMap::new();
