@@ -254,11 +254,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A channel, its group, or a number that is nobody's.
+    /// A channel, its group, or a number that will not be given to anybody soon.
     fn some_channel(&mut self, which: u8) -> u32 {
         let channels: Vec<_> = self.client().channels().map(|channel| [channel.id, channel.group]).collect();
         let place = usize::from(which >> 1);
-        channels.get(place % (channels.len() + 1)).map_or(u32::from(which), |ids| ids[usize::from(which & 1)])
+        channels.get(place % (channels.len() + 1)).map_or(1000 + u32::from(which), |ids| ids[usize::from(which & 1)])
     }
 
     /// A frame of any bytes, which the miner knows nothing of: so none that asks for an answer.
