@@ -12,13 +12,18 @@ for ((at = 1; at < $#; at++)); do
     fi
 done
 
+counters=(
+    -Cpasses=sancov-module
+    -Cllvm-args=-sanitizer-coverage-level=4
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+    -Cllvm-args=-sanitizer-coverage-pc-table
+)
 case "$crate" in
-    warppool_components | warppool_net | warppool_io | warppool_systems | warppool_engine | serde_json)
-        exec "$@" -Cpasses=sancov-module \
-            -Cllvm-args=-sanitizer-coverage-level=4 \
-            -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
-            -Cllvm-args=-sanitizer-coverage-pc-table \
-            -Cllvm-args=-sanitizer-coverage-trace-compares
+    # Where bytes are read, numbers that are compared are reported too: so magic values are found.
+    warppool_net | warppool_io | serde_json)
+        exec "$@" "${counters[@]}" -Cllvm-args=-sanitizer-coverage-trace-compares
         ;;
+    # Behind that it would take most of the time.
+    warppool_components | warppool_systems | warppool_engine | warppool_fuzz) exec "$@" "${counters[@]}" ;;
     *) exec "$@" ;;
 esac

@@ -300,6 +300,10 @@ pub const STORE_PRUNED_PER_STEP_MAX: usize = 512;
 /// Bytes of one text in a stored row. Usernames are shorter; a node's reason for a rejection is cut.
 pub const STORE_TEXT_BYTES_MAX: usize = 1024;
 
+/// Longest file of the store, in bytes, that is read as a whole when it is opened: a second on a disk of today, some on a memory
+/// card. A longer one is taken for intact, so that a large pool is back at once.
+pub const STORE_CHECKED_AT_OPEN_BYTES_MAX: u64 = 256 << 20;
+
 /// Points of one answer of the store about the past; the HTTP side allows fewer.
 pub const STORE_HISTORY_POINTS_MAX: usize = 10_000;
 

@@ -22,7 +22,7 @@ use warppool_components::record::{PoolTotalsRow, Restored, ShareRow, WorkerRow};
 use warppool_components::settings::{Network, Payee, PayoutSettings, RateLimits, Settings, VardiffSettings};
 use warppool_components::snapshot::Snapshot;
 use warppool_components::template::Template;
-use warppool_components::units::{Difficulty, Instant, UnixTime};
+use warppool_components::units::{Difficulty, Instant, Sats, UnixTime};
 use warppool_components::upstream::UpstreamShare;
 use warppool_engine::Engine;
 use warppool_reference::Client;
@@ -46,6 +46,8 @@ pub struct Pool {
     now: Now,
     wake_at: Option<Instant>,
     ends: Vec<End>,
+    /// Of the connections that are opened next.
+    generation: u32,
     tip: u32,
     templates: u64,
     requests: u64,
@@ -159,6 +161,7 @@ impl Pool {
             now,
             wake_at: None,
             ends: Vec::new(),
+            generation: 1,
             tip: 0,
             templates: 0,
             requests: 0,
@@ -220,7 +223,7 @@ impl Pool {
     }
 
     fn push_open_speaking(&mut self, protocol: Protocol, peer: IpAddr) -> Conn {
-        let key = ConnectionKey { slot: self.ends.len() as u32, generation: 1 };
+        let key = ConnectionKey { slot: self.ends.len() as u32, generation: self.generation };
         self.inbox.opened.push(Opened { connection: key, peer, protocol });
         let (unread, frames, miner) = (VecDeque::new(), Vec::new(), Miner::default());
         self.ends.push(End { key, unread, frames, protocol, miner, client: None, closed: None });
@@ -269,6 +272,32 @@ impl Pool {
         self.next_template()
     }
 
+    /// Forgets what was opened last, as far back as it has ended: later connections get the places. For tests of very many
+    /// connections; whoever still holds one that is forgotten must not use it.
+    pub fn forget_ended(&mut self) {
+        while self.ends.last().is_some_and(|end| end.closed.is_some()) {
+            self.ends.pop();
+        }
+        self.generation += 1;
+    }
+
+    /// Forgets what came of everything so far: rows, events, found blocks. For tests that last.
+    pub fn forget_results(&mut self) {
+        self.shares.clear();
+        self.workers.clear();
+        self.events.clear();
+        self.blocks.clear();
+        self.upstream.clear();
+        self.messages_shown.clear();
+    }
+
+    /// Work of the subsidy alone for a new tip, as the node's side makes it, not yet pushed: what was sent ahead fits it.
+    pub fn next_bare_tip(&mut self) -> Template {
+        let next = self.next_tip();
+        let coinbase_value = Sats::subsidy(next.height, Network::Regtest.halving_interval());
+        Template { coinbase_value, ..work::subsidy_only(next.id.0, self.tip, self.now.unix) }
+    }
+
     // Each of these is one tick.
 
     /// Runs a tick with what was pushed.
@@ -293,6 +322,10 @@ impl Pool {
             let place = write.connection.slot as usize;
             assert!(open_before[place], "nothing is written to a connection that has ended: {bytes:?}");
             let end = &mut self.ends[place];
+            assert_eq!(
+                write.connection, end.key,
+                "what is written to a connection does not reach a later one in its place"
+            );
             if end.protocol == Protocol::StratumV2 {
                 match &mut end.client {
                     Some(client) => client.hear(bytes),

@@ -10,20 +10,21 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     candidates
         .into_iter()
         .filter(is_near)
-        .map(|candidate| (edit_distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter_map(|candidate| Some((edit_distance(name, candidate, allowed)?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn `left` into `right` (optimal string
-/// alignment), by dynamic programming over three rows.
-fn edit_distance(left: &str, right: &str) -> usize {
+/// alignment), by dynamic programming over three rows. `None` when they are more than `allowed`, which shows after few
+/// letters as a rule: a file of strange names is compared with every known one.
+fn edit_distance(left: &str, right: &str, allowed: usize) -> Option<usize> {
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     let mut before_last = vec![0; right.len() + 1];
     let mut last: Vec<usize> = (0..=right.len()).collect();
+    let mut current = vec![0; right.len() + 1];
     for (row, letter) in left.iter().enumerate() {
-        let mut current = vec![row + 1];
+        current[0] = row + 1;
         for (column, other) in right.iter().enumerate() {
             let replaced = last[column] + usize::from(letter != other);
             let mut best = replaced.min(last[column + 1] + 1).min(current[column] + 1);
@@ -31,11 +32,15 @@ fn edit_distance(left: &str, right: &str) -> usize {
             if swapped {
                 best = best.min(before_last[column - 1] + 1);
             }
-            current.push(best);
+            current[column + 1] = best;
         }
-        before_last = std::mem::replace(&mut last, current);
+        // A swap goes back two rows; no other way leads to a smaller number than the smallest of a row.
+        if current.iter().chain(&last).all(|distance| *distance > allowed) {
+            return None;
+        }
+        (before_last, last, current) = (last, current, before_last);
     }
-    last[right.len()]
+    Some(last[right.len()]).filter(|distance| *distance <= allowed)
 }
 
 #[cfg(test)]
@@ -52,8 +57,12 @@ mod tests {
             ("kitten", "sitting", 3),
             ("", "xy", 2),
         ] {
-            assert_eq!(edit_distance(left, right), distance, "{left} {right}");
-            assert_eq!(edit_distance(right, left), distance, "{right} {left}");
+            for (left, right) in [(left, right), (right, left)] {
+                assert_eq!(edit_distance(left, right, 9), Some(distance), "{left} {right}");
+                assert_eq!(edit_distance(left, right, distance), Some(distance), "{left} {right}");
+                let too_few = distance.checked_sub(1).and_then(|allowed| edit_distance(left, right, allowed));
+                assert_eq!(too_few, None, "{left} {right}");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why an upstream is of no use, for the operator.
 
+use super::work::EXTRANONCE_BYTES_MAX;
 use super::work::ROLLED_VERSION_BITS;
 use std::io;
 use std::time::Duration;
@@ -10,7 +11,12 @@ use warppool_components::limits::{
 use warppool_components::units::CompactTargetError;
 use warppool_components::upstream::UPSTREAM_OWN_BYTES;
 use warppool_net::transport::noise::NoiseError;
-use warppool_net::wire::v2::DecodeError;
+use warppool_net::wire::v2::{DecodeError, Text};
+
+/// A text of an upstream as it may stand in a log: on one line, and without orders to a terminal.
+pub(super) fn said(text: Text<'_>) -> String {
+    text.to_text().chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
 
 /// Why there is no work from an upstream, or no more.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +88,9 @@ pub(super) enum UpstreamError {
          connections apart and {UPSTREAM_EXTRANONCE2_BYTES} for each miner"
     )]
     Extranonce(usize),
+    /// Its channel has more of an extranonce than the protocol knows.
+    #[error("gives an extranonce of {0} bytes; {EXTRANONCE_BYTES_MAX} are allowed")]
+    ExtranonceTooLong(usize),
     /// `nBits` of no target.
     #[error("sent a tip with impossible nBits: {0}")]
     Bits(#[from] CompactTargetError),

@@ -1,9 +1,9 @@
 //! Work from another pool, for the translator.
 //!
 //! A thread of its own keeps one connection to one of the upstreams, by Stratum [`v2`] with one extended channel for all miners
-//! below, or by Stratum [`v1`] as one worker. What it hears becomes [`NodeEvent`]s, as a node's news does; shares come to it by a bounded queue. When the connection ends the
-//! next upstream of the list is tried, and again from the first after a pause that grows. Miners are not concerned: they
-//! keep their connections, and the first job of the next session is a clean one.
+//! below, or by Stratum [`v1`] as one worker. What it hears becomes [`NodeEvent`]s, as a node's news does; shares come to it by
+//! a bounded queue. When the connection ends the next upstream of the list is tried, and again from the first after a pause that
+//! grows. Miners are not concerned: they keep their connections, and the first job of the next session is a clean one.
 //!
 //! What does not happen here: no share is judged, no miner is answered.
 
@@ -11,6 +11,8 @@ mod address;
 mod channel;
 mod coding;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod link;
 mod pending;
 mod session;

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::SystemTime;
+use warppool_components::limits::STORE_CHECKED_AT_OPEN_BYTES_MAX;
 use warppool_components::units::UnixTime;
 
 /// Bytes of redb's magic number, at the start of its files.
@@ -65,7 +66,28 @@ fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
     };
     let read = |start: &mut [u8]| File::open(path)?.read_exact(start);
     let empty = || open_with_modes(path)?.set_len(0);
-    create_or_restart(create, read, empty).map_err(|error| open_error(path, error))
+    let database = create_or_restart(create, read, empty).and_then(|database| {
+        let bytes = File::open(path)?.metadata()?.len();
+        checked(database, bytes)
+    });
+    database.map_err(|error| open_error(path, error))
+}
+
+/// The database, once what its file says of itself is true: every page is as it was written, and no page that is in use counts
+/// as free.
+///
+/// redb trusts the latter. When it hands out a page twice it panics, and then once more while it tidies up, which ends the
+/// program in the middle of a commit, with no word of what to do. So the file is read once as a whole before anything is
+/// written, unless it is longer than [`STORE_CHECKED_AT_OPEN_BYTES_MAX`].
+pub(super) fn checked(mut database: Database, bytes: u64) -> Result<Database, DatabaseError> {
+    if bytes > STORE_CHECKED_AT_OPEN_BYTES_MAX {
+        tracing::info!(bytes, "the store is too long to be read as a whole at every start, and is taken for intact");
+        return Ok(database);
+    }
+    if !database.check_integrity()? {
+        tracing::warn!("the store did not know which of its pages are free, and has counted them anew");
+    }
+    Ok(database)
 }
 
 /// Opens or creates a database. redb writes its magic number last when it makes a new file: a file that begins

@@ -5,7 +5,7 @@
 
 use super::committer::Committer;
 use super::error::StoreError;
-use super::file::{Environment, create_or_restart, open_error};
+use super::file::{Environment, checked, create_or_restart, open_error};
 use super::pending::{Change, Queued};
 use super::{StoreOptions, StoreReader, open_committer};
 use redb::{Database, StorageBackend};
@@ -41,6 +41,7 @@ impl SteppedStore {
             let create = || Database::builder().set_cache_size(cache_bytes).create_with_backend(disk.clone());
             let read = |start: &mut [u8]| StorageBackend::read(&disk, 0, start);
             create_or_restart(create, read, || disk.set_len(0))
+                .and_then(|database| checked(database, disk.len()?))
                 .map_err(|error| open_error(Path::new("simulated"), error))
         };
         let environment = Environment { open: Box::new(open), clock: Box::new(clock) };

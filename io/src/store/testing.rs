@@ -1,6 +1,6 @@
 //! Rows, options, a simulated clock and a simulated disk for the store's tests.
 
-use super::file::{Environment, create_or_restart, open_error};
+use super::file::{Environment, checked, create_or_restart, open_error};
 use super::{Restored, Store, StoreError, StoreOptions, open_in};
 use redb::{Database, StorageBackend};
 use std::io;
@@ -197,7 +197,8 @@ impl Disk {
         let create = |disk: &Self| Database::builder().set_cache_size(4 << 20).create_with_backend(disk.clone());
         let open = move || {
             let read = |start: &mut [u8]| StorageBackend::read(&disk, 0, start);
-            let database = create_or_restart(|| create(&disk), read, || disk.set_len(0));
+            let database = create_or_restart(|| create(&disk), read, || disk.set_len(0))
+                .and_then(|database| checked(database, disk.len()?));
             database.map_err(|error| open_error(Path::new("simulated"), error))
         };
         Environment { open: Box::new(open), clock: Box::new(move || clock.now()) }

@@ -8,9 +8,16 @@
 pub mod bytes;
 pub mod config;
 pub mod entrance;
+mod history;
 pub mod identity;
+pub mod mutation;
+pub mod noise_frames;
+pub mod noise_handshake;
 pub mod store_file;
 pub mod store_rows;
 pub mod template_json;
+pub mod upstream_frames;
 pub mod v1_lines;
 pub mod v1_session;
+pub mod v2_frames;
+pub mod v2_session;

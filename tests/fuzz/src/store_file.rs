@@ -75,30 +75,8 @@ static IMAGES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     [stopped, killed]
 });
 
-/// The words of the latest panic. The store catches those of the database, so the fuzzer's own hook, which ends the program
-/// at the first, is replaced.
-static PANIC: LazyLock<Mutex<String>> = LazyLock::new(|| {
-    std::panic::set_hook(Box::new(|panic| {
-        let text = panic.to_string();
-        // A second one while the first unwinds ends the program, whoever would catch it: then this shows both.
-        if std::env::var_os("WARPPOOL_FUZZ_PANICS").is_some() {
-            eprintln!("{text}\n{}", std::backtrace::Backtrace::force_capture());
-        }
-        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = text;
-    }));
-    Mutex::default()
-});
-
 /// Runs one input.
 pub fn check(data: &[u8]) {
-    LazyLock::force(&PANIC);
-    if std::panic::catch_unwind(|| run(data)).is_err() {
-        eprintln!("{}", PANIC.lock().unwrap_or_else(PoisonError::into_inner));
-        std::process::abort();
-    }
-}
-
-fn run(data: &[u8]) {
     let mut bytes = Bytes(data);
     let mut image = IMAGES[usize::from(bytes.byte() & 1)].clone();
     while !bytes.is_empty() {

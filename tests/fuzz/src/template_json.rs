@@ -11,7 +11,6 @@ use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::{CompactTarget, Transaction, WitnessMerkleNode};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
-use warppool_components::job::JobId;
 use warppool_components::settings::{Network, PayoutSettings};
 use warppool_components::template::{Template, TemplateKind};
 use warppool_components::units::{Hash256, UnixTime};
@@ -135,7 +134,7 @@ fn check_coinbase(template: &Template) {
     let payee = warppool_systems::identity::payee("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Network::Regtest)
         .expect("an address of regtest");
     let outputs = coinbase::outputs(template, &payee, &PayoutSettings::default());
-    let prefix = coinbase::prefix(template, JobId(1), "/warppool/");
+    let prefix = coinbase::prefix(template, 1, "/warppool/");
     let suffix = coinbase::suffix(template, &outputs);
     let bytes = coinbase::with_witness(template, &prefix, &[0x55; 12], &suffix);
     let transaction: Transaction = deserialize(&bytes).expect("a transaction");

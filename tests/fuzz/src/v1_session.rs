@@ -9,6 +9,7 @@
 //! The engine serves many inputs, because a new one takes longer than an input. What it was told since it was new is
 //! written to the file that `WARPPOOL_FUZZ_HISTORY` names when an input fails; the failing input alone may not do.
 
+use crate::history::Keeper;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -54,17 +55,6 @@ pub fn check(data: &[u8]) {
         std::mem::forget(keeper);
         *engine = Some(site);
     });
-}
-
-/// Writes the history down when it is dropped by a panic.
-struct Keeper<'a>(&'a [Vec<u8>]);
-
-impl Drop for Keeper<'_> {
-    fn drop(&mut self) {
-        if let Ok(path) = std::env::var("WARPPOOL_FUZZ_HISTORY") {
-            let _ = std::fs::write(path, self.0.join(&b"\n!next input\n"[..]));
-        }
-    }
 }
 
 /// A connection's end.
@@ -143,16 +133,8 @@ fn run(pool: &mut Pool, data: &[u8]) {
         }
     }
     pool.tick();
-    forget_rows(pool);
-}
-
-/// The rows that a store would have taken.
-fn forget_rows(pool: &mut Pool) {
-    pool.shares.clear();
-    pool.workers.clear();
-    pool.events.clear();
-    pool.blocks.clear();
-    pool.messages_shown.clear();
+    pool.forget_ended();
+    pool.forget_results();
 }
 
 fn open(pool: &mut Pool) -> End {

@@ -3,7 +3,6 @@
 //! Where theirs differ by design it is said in [`difference`].
 
 use crate::oracle::Oracle;
-use crate::rules::next_bare_tip;
 use bitcoin::Target;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -140,7 +139,7 @@ impl Day {
             }
             Step::Tip => self.pool.new_tip(),
             Step::BareTip => {
-                let bare = next_bare_tip(&mut self.pool);
+                let bare = self.pool.next_bare_tip();
                 self.pool.template(bare);
             }
             Step::AskTarget { standard, zero_bits } => {

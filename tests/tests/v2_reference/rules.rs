@@ -15,13 +15,6 @@ use warppool_reference::{Client, REQUIRES_STANDARD_JOBS, REQUIRES_VERSION_ROLLIN
 use warppool_tests::pool::{Conn, Pool};
 use warppool_tests::work;
 
-/// Work of the subsidy alone on the next tip, as the node's side makes it.
-pub(crate) fn next_bare_tip(pool: &mut Pool) -> Template {
-    let next = pool.next_tip();
-    let coinbase_value = Sats::subsidy(next.height, Network::Regtest.halving_interval());
-    Template { coinbase_value, ..work::subsidy_only(next.id.0, next.height - 1000, pool.now().unix) }
-}
-
 /// A connection with an extended and a standard channel.
 fn with_channels(pool: &mut Pool) -> (Conn, [u32; 2]) {
     let conn = pool.connect_judged(0);
@@ -88,7 +81,7 @@ fn a_new_tip_is_one_short_message_and_the_full_job_follows_on_it() {
         assert!(pool.channel(conn, id).future_job().is_some(), "channel {id} has nothing for the next tip");
     }
     pool.client_mut(conn).heard.clear();
-    let bare = next_bare_tip(&mut pool);
+    let bare = pool.next_bare_tip();
     pool.template(bare);
     let heard: Vec<Message> = pool.client_mut(conn).heard.drain(..).collect();
     let mut tips = HashMap::new();

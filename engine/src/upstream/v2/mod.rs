@@ -3,4 +3,9 @@
 mod channel;
 mod opening;
 
+#[cfg(feature = "fuzzing")]
+pub(super) use channel::UpstreamChannel;
+#[cfg(feature = "fuzzing")]
+pub(super) use opening::{opened, set_up};
+
 pub(super) use opening::open;

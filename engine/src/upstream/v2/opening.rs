@@ -3,8 +3,9 @@
 use super::channel::UpstreamChannel;
 use crate::upstream::UpstreamOptions;
 use crate::upstream::address::UpstreamAddress;
-use crate::upstream::error::UpstreamError;
+use crate::upstream::error::{UpstreamError, said};
 use crate::upstream::link::Link;
+use crate::upstream::work::EXTRANONCE_BYTES_MAX;
 use warppool_components::units::Target;
 use warppool_components::upstream::UPSTREAM_OWN_BYTES;
 use warppool_net::wire::v2::message::{
@@ -24,7 +25,7 @@ const REQUEST: u32 = 1;
 
 /// An open channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Opened {
+pub(in crate::upstream) struct Opened {
     /// Its number.
     pub(super) channel_id: u32,
     /// The group that it belongs to.
@@ -67,17 +68,15 @@ pub(in crate::upstream) fn open(
     };
     link.send(&request.to_frame())?;
     let opened = link.wait_for(|frame| opened(frame, &options.user))?;
-    if opened.own_bytes < UPSTREAM_OWN_BYTES {
-        return Err(UpstreamError::Extranonce(opened.own_bytes));
-    }
     Ok(UpstreamChannel::new(session, opened, options.nominal_hash_rate))
 }
 
-fn set_up(frame: &[u8]) -> Option<Result<(), UpstreamError>> {
+/// What the answer to the setup says; `None` when the frame is not that answer.
+pub(in crate::upstream) fn set_up(frame: &[u8]) -> Option<Result<(), UpstreamError>> {
     if let Some(refusal) = read::<SetupConnectionError<'_>>(frame) {
         return Some(Err(match refusal {
             Ok(refusal) if refusal.flags & setup_flags::REQUIRES_VERSION_ROLLING != 0 => UpstreamError::FixedVersion,
-            Ok(refusal) => UpstreamError::Setup(refusal.error_code.to_text()),
+            Ok(refusal) => UpstreamError::Setup(said(refusal.error_code)),
             Err(error) => error.into(),
         }));
     }
@@ -92,22 +91,36 @@ fn set_up(frame: &[u8]) -> Option<Result<(), UpstreamError>> {
     })
 }
 
-fn opened(frame: &[u8], user: &str) -> Option<Result<Opened, UpstreamError>> {
+/// The channel, or why there is none; `None` when the frame does not answer the request for it.
+pub(in crate::upstream) fn opened(frame: &[u8], user: &str) -> Option<Result<Opened, UpstreamError>> {
     if let Some(refusal) = read::<OpenMiningChannelError<'_>>(frame) {
         let user = user.to_owned();
         return Some(Err(match refusal {
-            Ok(refusal) => UpstreamError::Channel { user, code: refusal.error_code.to_text() },
+            Ok(refusal) => UpstreamError::Channel { user, code: said(refusal.error_code) },
             Err(error) => error.into(),
         }));
     }
     let success = read::<OpenExtendedMiningChannelSuccess<'_>>(frame)?;
-    Some(success.map_err(Into::into).map(|success| Opened {
+    Some(success.map_err(Into::into).and_then(|success| with_room(&success)))
+}
+
+/// A channel whose extranonce leaves us enough.
+fn with_room(success: &OpenExtendedMiningChannelSuccess<'_>) -> Result<Opened, UpstreamError> {
+    let own_bytes = usize::from(success.extranonce_size);
+    if own_bytes < UPSTREAM_OWN_BYTES {
+        return Err(UpstreamError::Extranonce(own_bytes));
+    }
+    let all_bytes = success.extranonce_prefix.len() + own_bytes;
+    if all_bytes > EXTRANONCE_BYTES_MAX {
+        return Err(UpstreamError::ExtranonceTooLong(all_bytes));
+    }
+    Ok(Opened {
         channel_id: success.channel_id,
         group_id: success.group_channel_id,
         prefix: success.extranonce_prefix.to_vec(),
-        own_bytes: usize::from(success.extranonce_size),
+        own_bytes,
         target: success.target,
-    }))
+    })
 }
 
 /// `None` when the frame is another message.

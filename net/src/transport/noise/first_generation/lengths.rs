@@ -20,6 +20,8 @@ pub(in crate::transport::noise) struct LengthsSession {
     plain: Vec<u8>,
     has_more: bool,
     has_heard: bool,
+    /// Why nothing is taken behind `plain`.
+    broken: Option<NoiseError>,
 }
 
 impl LengthsSession {
@@ -32,6 +34,7 @@ impl LengthsSession {
             plain: Vec::new(),
             has_more: false,
             has_heard: false,
+            broken: None,
         }
     }
 
@@ -45,11 +48,12 @@ impl LengthsSession {
         debug_assert!(!self.has_more, "what an earlier limit left comes first");
         let mut sealed = std::mem::take(&mut self.sealed);
         sealed.extend_from_slice(received);
-        let opened = self.open_messages(&mut sealed);
-        // What came before a broken message still counts.
-        let frames = self.resume(frames_max, deliver)?;
-        self.sealed = sealed.split_off(opened?);
-        Ok(frames)
+        // What came before a broken message still counts, however many calls it takes.
+        match self.open_messages(&mut sealed) {
+            Ok(used) => self.sealed = sealed.split_off(used),
+            Err(error) => self.broken = Some(error),
+        }
+        self.resume(frames_max, deliver)
     }
 
     /// As [`NoiseSession::resume`](crate::transport::noise::NoiseSession::resume).
@@ -70,6 +74,11 @@ impl LengthsSession {
             (rest, frames) = (&rest[frame.len()..], frames + 1);
         }
         self.plain = rest.to_vec();
+        if !self.has_more
+            && let Some(error) = self.broken.take()
+        {
+            return Err(error);
+        }
         Ok(frames)
     }
 

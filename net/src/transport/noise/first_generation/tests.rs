@@ -127,3 +127,21 @@ fn frames_pass_both_ways_however_they_are_cut_and_a_changed_byte_ends_it() {
         assert_eq!(outcome, Err(NoiseError::Undecipherable));
     }
 }
+
+#[test]
+fn frames_before_a_broken_message_are_taken_however_few_at_a_time() {
+    let keys = [[1; 32], [2; 32]];
+    let mut peer = LengthsSession::new(&keys[0], &keys[1], 100);
+    let mut pool = LengthsSession::new(&keys[1], &keys[0], 100);
+    let frames: Vec<Vec<u8>> = (0..3).map(|number| vec![0, 0, number, 1, 0, 0, 9]).collect();
+    let mut stream = Vec::new();
+    peer.seal(&frames.concat(), &mut stream).expect("whole frames");
+    *stream.last_mut().expect("three messages") ^= 1;
+    let mut taken = Vec::new();
+    let mut outcome = pool.receive(&stream, 1, |frame| taken.push(frame.to_vec()));
+    while outcome.is_ok() {
+        assert!(pool.has_more(), "what was changed is noticed");
+        outcome = pool.resume(1, |frame| taken.push(frame.to_vec()));
+    }
+    assert_eq!((taken.as_slice(), outcome), (&frames[..2], Err(NoiseError::Undecipherable)));
+}
