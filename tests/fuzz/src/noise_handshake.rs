@@ -171,13 +171,13 @@ struct Door {
 
 impl Door {
     /// The answer, the session, and what of the stream stands behind the handshake. `None` when it is refused or not over.
-    fn hear_all<'a>(
+    fn hear_all(
         mut self,
         is_first: bool,
         mut is_behind_proxy: bool,
-        stream: &'a [u8],
+        stream: &[u8],
         piece_seed: u8,
-    ) -> Option<(Vec<u8>, NoiseSession, &'a [u8])> {
+    ) -> Option<(Vec<u8>, NoiseSession, &[u8])> {
         for piece in pieces(stream, piece_seed) {
             self.kept.extend_from_slice(piece);
             if is_behind_proxy {

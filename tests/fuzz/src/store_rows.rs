@@ -68,7 +68,7 @@ fn check_totals(value: &[u8]) {
 fn check_shares(bucket: u64, value: &[u8]) {
     let Ok(rows) = row_bytes::decode_shares(bucket, value) else { return };
     assert_eq!(rows.len(), (value.len() - 1) / 25);
-    let is_regular = bucket % 300 == 0
+    let is_regular = bucket.is_multiple_of(300)
         && rows.iter().all(|row| row_bytes::bucket_of(row) == bucket)
         && value[1..].chunks(25).all(|row| row[24] == 0xff || row[12..16] == [0; 4]);
     if is_regular && value[0] == 2 {

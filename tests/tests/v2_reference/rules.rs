@@ -6,9 +6,8 @@ use common_messages_sv2::Protocol;
 use std::collections::HashMap;
 use std::time::Duration;
 use warppool_components::block::BlockCandidate;
-use warppool_components::settings::Network;
 use warppool_components::template::Template;
-use warppool_components::units::{Sats, UnixTime};
+use warppool_components::units::UnixTime;
 use warppool_reference::client::any_target;
 use warppool_reference::message::Message;
 use warppool_reference::{Client, REQUIRES_STANDARD_JOBS, REQUIRES_VERSION_ROLLING, Share};
@@ -60,7 +59,7 @@ fn shares_are_credited_and_refused_by_their_codes() {
 fn no_job_allows_earlier_times_than_its_tip() {
     let mut pool = Pool::default().with_work();
     let (conn, channels) = with_channels(&mut pool);
-    let (bare, full) = (next_bare_tip(&mut pool), pool.next_template());
+    let (bare, full) = (pool.next_bare_tip(), pool.next_template());
     let earlier = UnixTime::from_seconds(bare.current_time.seconds() - 1);
     pool.template(bare);
     pool.template(Template { current_time: earlier, ..full });
