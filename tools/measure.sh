@@ -114,6 +114,24 @@ stop_echo() {
     wait "$echo_server" 2>/dev/null || true
 }
 
+# Runs the generator in the protocol $1 (v1, extended, standard) and mode $2.
+generate_in() {
+    local flags=()
+    [ "$1" = v1 ] || flags=(--protocol stratum-v2 --authority "$authority")
+    [ "$1" != standard ] || flags+=(--standard)
+    generate "$2" "${flags[@]}" --pool "$address" --server-pid "$pool" "${@:3}"
+}
+
+# Tells what an idle connection of the protocol $1, called $2, takes. Each has a server of its own: memory that was used once
+# is not given back.
+idle_line() {
+    start_node "idle_$1"
+    start_pool "idle_$1" 0
+    generate_in "$1" idle -n 10000 --login-timeout-seconds 120
+    echo "Memory of an idle connection of $2: $(figure bytes_per_connection) bytes, of 10,000."
+    stop_pool
+}
+
 # One row of verdicts: $1 connections, $2 window; the echo server's cost before it when $3 is given.
 verdict_row() {
     local echo_us=-
@@ -189,12 +207,9 @@ if wants latency; then
 fi
 
 if wants idle; then
-    start_node idle
-    start_pool idle 0
-    generate idle --pool "$address" -n 10000 --server-pid "$pool"
     echo
-    echo "Memory of an idle connection: $(figure bytes_per_connection) bytes, of 10,000."
-    stop_pool
+    idle_line v1 "Stratum V1"
+    idle_line extended "Stratum V2"
 fi
 
 if wants storm; then
@@ -269,14 +284,6 @@ if wants fanout; then
     done
     stop_pool
 fi
-
-# Runs the generator in the protocol $1 (v1, extended, standard) and mode $2.
-generate_in() {
-    local flags=()
-    [ "$1" = v1 ] || flags=(--protocol stratum-v2 --authority "$authority")
-    [ "$1" != standard ] || flags+=(--standard)
-    generate "$2" "${flags[@]}" --pool "$address" --server-pid "$pool" "${@:3}"
-}
 
 if wants v2; then
     start_node v2
