@@ -1,6 +1,6 @@
 //! From a request to its answer.
 
-use crate::api::{blocks, ckpool, hashrate, health, jobs, overview, public_pool, workers};
+use crate::api::{blocks, ckpool, hashrate, health, jobs, overview, public_pool, qr, workers};
 use crate::problem::{Problem, READ_METHODS, shortened};
 use crate::query::{Query, path_segments};
 use crate::reply::{Reply, ReplyBody, add_security_headers, json_reply, reply, to_json};
@@ -124,6 +124,7 @@ async fn endpoint_reply(
         }
         Endpoint::Blocks => json(to_json(&blocks::page(state, &query(&["cursor", "limit"])?).await?)),
         Endpoint::CurrentJob => json(to_json(&jobs::current(&state.published()?.snapshot))),
+        Endpoint::Qr => json(to_json(&qr::code(query(&["text"])?.text("text"))?)),
         Endpoint::Events => events_reply(state, &head.headers),
         Endpoint::PublicPoolInfo => json(to_json(&public_pool::info(&state.published()?.snapshot))),
         Endpoint::PublicPoolPool => json(to_json(&public_pool::pool(&state.published()?.snapshot))),

@@ -377,6 +377,9 @@ pub const BLOCKS_IN_SNAPSHOT_MAX: usize = 64;
 /// Lines that wait for whoever reads the log: some 20 MiB at the most.
 pub const LOG_LINES_QUEUED_MAX: usize = 64 * 1024;
 
+/// Bytes of a text that the HTTP interface makes a QR code of: a host name of the greatest length with its port and key.
+pub const QR_TEXT_BYTES_MAX: usize = 384;
+
 /// Longest line of a pool that `warppool doctor` and `verify` read: thirty times what a small device takes.
 pub const CLIENT_LINE_BYTES_MAX: usize = 64 * 1024;
 

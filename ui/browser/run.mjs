@@ -205,6 +205,24 @@ test('without workers and node the page says how to connect and what it waits fo
   }
 });
 
+test('an address of the pool is shown as a QR code', async ({ browser, url, mock }) => {
+  mock.setScenario('empty');
+  for (const [name, viewport] of [['desktop', DESKTOP], ['phone', PHONE]]) {
+    const watched = await Watched.open(browser, url, viewport);
+    const button = watched.page.getByRole('button', { name: 'QR code: Stratum V2' });
+    await button.click();
+    const code = watched.page.getByRole('img', { name: /^QR code of stratum2\+tcp:\/\/127\.0\.0\.1:3333\/9bXi/ });
+    await code.waitFor({ timeout: DEADLINE_MS });
+    assert.equal(await button.getAttribute('aria-expanded'), 'true');
+    await watched.picture(`qr-${name}`);
+    await watched.assertFits();
+    await watched.assertAccessible();
+    await button.click();
+    await code.waitFor({ state: 'detached', timeout: DEADLINE_MS });
+    await watched.close();
+  }
+});
+
 test('a lost node is told with what to do', async ({ browser, url, mock }) => {
   mock.setScenario('node-lost');
   const watched = await Watched.open(browser, url, DESKTOP);

@@ -98,6 +98,8 @@ class Mock {
         return this.history(response, query, query.get('worker'));
       case 'jobs':
         return json(response, world.job(now));
+      case 'qr':
+        return json(response, pretendedCode(query.get('text') ?? ''));
       case 'blocks':
         return this.page(response, query, world.blockList(now), (blocks, next) => ({ at: now, blocks_found: blocks.length, blocks, next_cursor: next }));
       case 'events':
@@ -164,6 +166,18 @@ class Mock {
     if (action === 'scenario' || action === 'down') this.dropStreams();
     return json(response, { done: action });
   }
+}
+
+/** Looks like a QR code and says nothing: the pool makes real ones. */
+function pretendedCode(text) {
+  const size = 37;
+  const corner = (x, y) => Math.max(Math.abs(x - 3), Math.abs(y - 3));
+  const module = (x, y) => {
+    const distance = Math.min(corner(x, y), corner(size - 1 - x, y), corner(x, size - 1 - y));
+    return distance <= 4 ? distance < 2 || distance === 3 : (x * 7 + y * 13 + text.charCodeAt((x * size + y) % text.length)) % 3 === 0;
+  };
+  const rows = Array.from({ length: size }, (_, y) => Array.from({ length: size }, (_, x) => (module(x, y) ? '1' : '0')).join(''));
+  return { text, size, rows };
 }
 
 function json(response, body, status = 200, type = 'application/json') {

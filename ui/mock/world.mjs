@@ -207,6 +207,7 @@ export class World {
       listeners: [
         { protocol: 'v1', address: '[::]:3333', port: 3333, authority_key: null },
         { protocol: 'v1_tls', address: '[::]:3334', port: 3334, authority_key: null },
+        { protocol: 'v2', address: '[::]:3333', port: 3333, authority_key: '9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh' },
       ],
     };
   }

@@ -4,6 +4,7 @@ import { shortAddress, splitLabel, webLink } from '../src/lib/address';
 import * as api from '../src/lib/api';
 import { minerAddresses } from '../src/lib/connect';
 import { chartColumns } from '../src/lib/history';
+import { darkPath } from '../src/lib/qr';
 import { parseRoute, workerHref } from '../src/lib/route';
 import { ShapeError, type Shape } from '../src/lib/schema';
 import { readPreference, writePreference } from '../src/lib/preferences';
@@ -20,6 +21,7 @@ describe.skipIf(!existsSync(CONTRACT))('the interface as the book describes it',
     ['### GET /api/overview', api.overviewShape],
     ['### GET /api/hashrate', api.historyShape],
     ['### GET /api/jobs/current', api.jobShape],
+    ['### GET /api/qr', api.qrShape],
     ['### GET /api/workers?', api.workersShape],
     ['### GET /api/workers/{name}', api.workerShape],
     ['### GET /api/blocks', api.blocksShape],
@@ -91,5 +93,11 @@ describe('small things', () => {
   it('lives without storage', () => {
     expect(() => writePreference('a', 'b')).not.toThrow();
     expect(readPreference('a')).toBeNull();
+  });
+});
+
+describe('a QR code', () => {
+  it('is drawn as a rectangle for each run of dark modules', () => {
+    expect(darkPath(['0110', '0000', '1001'])).toBe('M1 0h2v1h-2zM0 2h1v1h-1zM3 2h1v1h-1z');
   });
 });

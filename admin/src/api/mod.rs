@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod overview;
 pub(crate) mod public_pool;
+pub(crate) mod qr;
 pub(crate) mod workers;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};

@@ -64,6 +64,7 @@ fn every_answer_has_the_documented_shape() {
         ("GET /api/overview", "/api/overview"),
         ("GET /api/hashrate?worker=&hours=&step=", "/api/hashrate?worker=bc1qexample.rig1"),
         ("GET /api/jobs/current", "/api/jobs/current"),
+        ("GET /api/qr?text=", "/api/qr?text=stratum%2Btcp://pool.lan:3333"),
         ("GET /api/workers?q=&sort=&cursor=&limit=", "/api/workers?q=RIG1"),
         ("GET /api/workers/{name}", "/api/workers/bc1qexample.rig1"),
         ("GET /api/hashrate?worker=&hours=&step=", "/api/workers/bc1qexample.rig1/history?hours=1"),
@@ -180,6 +181,7 @@ fn answers_fit_their_schemas() {
         ("History", "/api/hashrate"),
         ("Blocks", "/api/blocks"),
         ("CurrentJob", "/api/jobs/current"),
+        ("Qr", "/api/qr?text=stratum%2Btcp://pool.lan:3333"),
         ("PublicPoolClient", "/api/client/bc1qother"),
         ("CkpoolUser", "/users/bc1qother"),
     ] {

@@ -109,7 +109,9 @@ fn miner(number: usize, count: usize, places: Places) -> Miner {
     let kind = Kind::ALL[place];
     let device = kind.devices()[round % kind.devices().len()];
     let of_its_kind = (count - place).div_ceil(kinds);
-    let name = format!("{}-{number}", device.name().to_ascii_lowercase().replace(' ', "-"));
+    let protocol = if kind == Kind::V2 { "v2" } else { "v1" };
+    // The dashboard shows the name, so it says the protocol.
+    let name = format!("{}-{protocol}-{number}", device.name().to_ascii_lowercase());
     // Two devices of one owner, so that both kinds of payout are seen. A translator is told names only: its own user is paid.
     let username = match kind {
         Kind::Translated => format!("barn.{name}"),

@@ -14,14 +14,14 @@ pub(super) fn table(last: &Snapshot, scene: &Scene) -> String {
     let chain = scene.node.blocks();
     let _ = writeln!(
         text,
-        "\n{:>6}  {:<14} {:<14} {:<8} {:>4}  {:<9} {:>16}  state",
+        "\n{:>6}  {:<14} {:<16} {:<8} {:>4}  {:<9} {:>16}  state",
         "height", "block", "finder", "stratum", "txs", "version", "payout"
     );
     for block in last.blocks.iter().rev() {
         let in_chain = find(&chain, block);
         let _ = writeln!(
             text,
-            "{:>6}  {:<14} {:<14} {:<8} {:>4}  {:<9} {:>16}  {}",
+            "{:>6}  {:<14} {:<16} {:<8} {:>4}  {:<9} {:>16}  {}",
             block.height,
             short(&block.hash.to_string()),
             worker(&block.worker_label),

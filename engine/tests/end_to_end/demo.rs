@@ -30,7 +30,7 @@ fn the_demonstration_finds_blocks_and_tells_of_them() {
     let taken = found.iter().filter(|line| line.contains("accepted") || line.contains("confirmed")).count();
     assert!(taken >= 2, "{text}");
     // The finder's protocol stands behind its name.
-    for kind in [" V1 ", " V2 ", " translator     V1 to V2 "] {
+    for kind in [" V1 ", " V2 ", " translator       V1 to V2 "] {
         let by_kind = |line: &&&str| line.contains(kind) && (line.contains("accepted") || line.contains("confirmed"));
         assert!(found.iter().any(|line| by_kind(&line)), "no block of {kind}: {text}");
     }

@@ -122,6 +122,9 @@ export const workerShape = object({
 
 export const blocksShape = object({ at: number, blocks_found: number, blocks: list(block), next_cursor: nullable(string) });
 
+/** A QR code: rows of `1` (dark) and `0`. */
+export const qrShape = object({ text: string, size: number, rows: list(string) });
+
 export type Overview = Shaped<typeof overviewShape>;
 export type NodeState = Shaped<typeof node>;
 export type History = Shaped<typeof historyShape>;
@@ -168,6 +171,8 @@ export const EVENTS_PATH = 'api/events';
 export const fetchOverview = (): Promise<Overview> => get('api/overview', overviewShape);
 
 export const fetchJob = async (): Promise<Job | null> => (await get('api/jobs/current', jobShape)).job;
+
+export const fetchQr = async (text: string): Promise<string[]> => (await get(`api/qr?${new URLSearchParams({ text })}`, qrShape)).rows;
 
 export const fetchBlocks = (limit: number): Promise<BlocksPage> => get(`api/blocks?limit=${limit}`, blocksShape);
 

@@ -237,6 +237,10 @@ export const en = {
     copied: 'Copied',
     copyManually: 'Press Ctrl+C to copy',
     copyWhat: (what: string) => `Copy ${what}`,
+    qr: 'QR code',
+    qrWhat: (what: string) => `QR code: ${what}`,
+    qrOf: (url: string) => `QR code of ${url}`,
+    qrMissing: 'The code could not be made. Copy the address instead.',
     none: 'The pool does not listen for miners.',
   },
 
