@@ -1,21 +1,20 @@
 //! Why an upstream is of no use, for the operator.
 
-use super::work::EXTRANONCE_BYTES_MAX;
-use super::work::ROLLED_VERSION_BITS;
+use super::work::{EXTRANONCE_BYTES_MAX, ROLLED_VERSION_BITS};
 use std::io;
 use std::time::Duration;
 use warppool_components::limits::{
     EXTRANONCE1_BYTES, UPSTREAM_EXTRANONCE2_BYTES, UPSTREAM_LINE_BYTES_MAX, UPSTREAM_SEND_BYTES_MAX,
-    UPSTREAM_SILENCE_SECONDS_MAX, UPSTREAM_STEP_SECONDS_MAX,
+    UPSTREAM_SILENCE_SECONDS_MAX, UPSTREAM_STEP_SECONDS_MAX, UPSTREAM_TEXT_CHARACTERS_MAX,
 };
 use warppool_components::units::CompactTargetError;
 use warppool_components::upstream::UPSTREAM_OWN_BYTES;
 use warppool_net::transport::noise::NoiseError;
-use warppool_net::wire::v2::{DecodeError, Text};
+use warppool_net::wire::v2::DecodeError;
 
-/// A text of an upstream as it may stand in a log: on one line, and without orders to a terminal.
-pub(super) fn said(text: Text<'_>) -> String {
-    text.to_text().chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+/// A pool's text, fit for a log: short and without control characters.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(UPSTREAM_TEXT_CHARACTERS_MAX).collect()
 }
 
 /// Why there is no work from an upstream, or no more.

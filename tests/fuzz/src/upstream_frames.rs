@@ -1,13 +1,14 @@
 //! What a hostile pool may send to the translator: the client's side takes it or ends the session with a sentence, and the
-//! engine below takes whatever work comes of it, hands it to miners and sends their shares back as frames that the reference
-//! project's crate reads.
+//! engine below takes whatever work comes of it, hands it to miners and sends their shares back, as frames that the reference
+//! project's crate reads or as lines of JSON.
 //!
-//! Input: a byte of how (bit 0: the channel is open from the start, with eight bytes of extranonce), then frames as they come
-//! from the upstream. The last one may be cut short.
+//! Input: a byte of how (bit 0: the channel is open from the start, with eight bytes of extranonce; bit 1: the pool speaks
+//! Stratum V1), then frames or lines as they come from the upstream. The last one may be cut short.
 
 use binary_sv2::GetSize;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
+use warppool_components::connection::Protocol;
 use warppool_components::limits::{EXTRANONCE_BYTES, MERKLE_BRANCHES_MAX, UPSTREAM_ANSWERS_PENDING_MAX};
 use warppool_components::node::NodeEvent;
 use warppool_components::units::{Target, UnixTime};
@@ -27,7 +28,7 @@ const INPUTS_PER_ENGINE: usize = 2048;
 const FRAMES_MAX: usize = 24;
 
 /// Most bytes of a coinbase's part on the wire, and of the extranonce in it.
-const COINBASE_PART_BYTES_MAX: usize = 65_535 + 32;
+const COINBASE_PART_BYTES_MAX: usize = 65_535 + 64;
 
 /// Most letters of a sentence that tells why a session ended: ours and a text of the other side.
 const SENTENCE_LETTERS_MAX: usize = 600;
@@ -56,32 +57,53 @@ macro_rules! read_by_them {
 /// Runs one input.
 pub fn check(data: &[u8]) {
     let Some((how, stream)) = data.split_first() else { return };
+    if how & 2 != 0 {
+        let lines = stream.split(|byte| *byte == b'\n').take(FRAMES_MAX);
+        return exchange(FuzzedChannel::open_v1(), Protocol::StratumV1, lines);
+    }
     let frames = frames(stream);
     let mut frames = frames.iter().copied();
-    let channel = if how & 1 != 0 { FuzzedChannel::open(&success(), "user") } else { open(&mut frames) };
-    let mut channel = match channel {
-        Some(Ok(channel)) => channel,
-        Some(Err(error)) => return check_sentence(&error),
-        None => return,
-    };
+    let channel = if how & 1 != 0 { FuzzedChannel::open_v2(&success(), "user") } else { open(&mut frames) };
+    match channel {
+        Some(Ok(channel)) => exchange(channel, Protocol::StratumV2, frames),
+        Some(Err(error)) => check_sentence(&error),
+        None => {}
+    }
+}
+
+fn exchange<'a>(mut channel: FuzzedChannel, protocol: Protocol, messages: impl Iterator<Item = &'a [u8]>) {
     ENGINE.with_borrow_mut(|engine| {
         // Taken out meanwhile: after a panic nobody goes on with it.
         let mut site = engine.take().filter(|site| site.served < INPUTS_PER_ENGINE).unwrap_or_else(Site::new);
         site.served += 1;
-        for frame in frames {
-            match channel.hear(frame, UnixTime::from_seconds(START_SECONDS)) {
-                Ok(events) => events.into_iter().for_each(|event| site.work(&mut channel, event)),
+        for message in messages {
+            match channel.hear(message, UnixTime::from_seconds(START_SECONDS)) {
+                Ok((events, answer)) => {
+                    answer.iter().for_each(|answer| check_said(protocol, answer));
+                    events.into_iter().for_each(|event| site.work(&mut channel, protocol, event));
+                }
                 Err(error) => {
                     check_sentence(&error);
                     break;
                 }
             }
         }
-        if let Some(update) = channel.update(f64::from(*how)) {
+        if let Some(update) = channel.tell_rate(1e15) {
             read_by_them!(mining_sv2::UpdateChannel<'_>, update);
         }
         *engine = Some(site);
     });
+}
+
+/// What the pool is told can be read.
+fn check_said(protocol: Protocol, message: &[u8]) {
+    if protocol == Protocol::StratumV2 {
+        read_by_them!(mining_sv2::SubmitSharesExtended<'_>, message);
+    } else {
+        let line: Result<serde_json::Value, _> = serde_json::from_slice(message);
+        assert!(line.is_ok_and(|line| line.is_object()), "{}", message.escape_ascii());
+        assert!(!message.contains(&b'\n'), "one line");
+    }
 }
 
 /// Whole frames, as the link cuts them.
@@ -103,7 +125,7 @@ fn open<'a>(frames: &mut impl Iterator<Item = &'a [u8]>) -> Option<Result<Fuzzed
     if let Err(error) = frames.find_map(set_up)? {
         return Some(Err(error));
     }
-    frames.find_map(|frame| FuzzedChannel::open(frame, "user"))
+    frames.find_map(|frame| FuzzedChannel::open_v2(frame, "user"))
 }
 
 /// An open channel as a pool of today gives it.
@@ -155,7 +177,7 @@ impl Site {
     }
 
     /// The engine takes what the upstream said, and the miner works on it.
-    fn work(&mut self, channel: &mut FuzzedChannel, event: NodeEvent) {
+    fn work(&mut self, channel: &mut FuzzedChannel, protocol: Protocol, event: NodeEvent) {
         if let NodeEvent::Given(work) = &event {
             check_work(work);
         }
@@ -183,8 +205,8 @@ impl Site {
         self.pool.tick();
         self.pool.take_frames(self.miner);
         for share in std::mem::take(&mut self.pool.upstream) {
-            if let Some(frame) = channel.submit(&share, Instant::now()) {
-                read_by_them!(mining_sv2::SubmitSharesExtended<'_>, frame);
+            if let Some(message) = channel.submit(&share, Instant::now()) {
+                check_said(protocol, &message);
             }
         }
         assert!(channel.pending() <= UPSTREAM_ANSWERS_PENDING_MAX as u64);

@@ -2,11 +2,10 @@
 
 use super::job::{Notify, number};
 use super::opening::{Extranonce, enough, extranonce, id_of, read, request};
-use super::printable;
 use crate::client::Endpoint;
 use crate::client::message::{Message, Reply};
 use crate::upstream::channel::{Channel, Dropped, Heard, Verdict};
-use crate::upstream::error::UpstreamError;
+use crate::upstream::error::{UpstreamError, printable};
 use crate::upstream::pending::Pending;
 use crate::upstream::work::{GivenJob, Terms, Tip, own_extranonce, work};
 use bitcoin::hex::DisplayHex;

@@ -4,14 +4,9 @@
 //! eight bytes are the connection's and the miner's below, as with a pool of Stratum V2.
 
 mod channel;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod job;
 mod opening;
 
 pub(super) use opening::open;
-
-use warppool_components::limits::UPSTREAM_TEXT_CHARACTERS_MAX;
-
-/// A pool's text, fit for a log: short and without control characters.
-fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(UPSTREAM_TEXT_CHARACTERS_MAX).collect()
-}

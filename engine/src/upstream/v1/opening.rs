@@ -2,11 +2,10 @@
 
 use super::channel::{FIRST_SUBMIT, V1Channel};
 use super::job::number;
-use super::printable;
 use crate::client::message::{self, Message, Reply};
 use crate::upstream::UpstreamOptions;
 use crate::upstream::address::UpstreamAddress;
-use crate::upstream::error::UpstreamError;
+use crate::upstream::error::{UpstreamError, printable};
 use crate::upstream::link::Link;
 use crate::upstream::work::{EXTRANONCE_BYTES_MAX, ROLLED_VERSION_BITS};
 use bitcoin::hex::FromHex;

@@ -2,7 +2,7 @@
 
 use super::opening::Opened;
 use crate::upstream::channel::{Channel, Dropped, Heard, Verdict};
-use crate::upstream::error::{UpstreamError, said};
+use crate::upstream::error::{UpstreamError, printable};
 use crate::upstream::pending::Pending;
 use crate::upstream::work::{GivenJob, Terms, Tip, own_extranonce, work};
 use std::collections::VecDeque;
@@ -34,7 +34,7 @@ pub(in crate::upstream) struct UpstreamChannel {
 }
 
 impl UpstreamChannel {
-    pub(in crate::upstream) const fn new(session: u32, opened: Opened, told_hash_rate: f32) -> Self {
+    pub(super) const fn new(session: u32, opened: Opened, told_hash_rate: f32) -> Self {
         Self {
             session,
             opened,
@@ -75,7 +75,7 @@ impl UpstreamChannel {
             CloseChannel::TYPE => {
                 let message = CloseChannel::decode_payload(payload)?;
                 if self.is_ours(message.channel_id) {
-                    return Err(UpstreamError::Closed(said(message.reason_code)));
+                    return Err(UpstreamError::Closed(printable(&message.reason_code.to_text())));
                 }
             }
             Reconnect::TYPE => return Err(UpstreamError::Reconnect),
@@ -154,7 +154,7 @@ impl UpstreamChannel {
             return None;
         }
         self.pending.settle(message.sequence_number);
-        let reason = said(message.error_code);
+        let reason = printable(&message.error_code.to_text());
         Some(Verdict::Rejected { code: code_of_v1(&reason), reason })
     }
 }

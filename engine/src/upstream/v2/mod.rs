@@ -1,11 +1,8 @@
 //! A pool of Stratum V2: setup, one extended channel for all miners, its frames.
 
 mod channel;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod opening;
-
-#[cfg(feature = "fuzzing")]
-pub(super) use channel::UpstreamChannel;
-#[cfg(feature = "fuzzing")]
-pub(super) use opening::{opened, set_up};
 
 pub(super) use opening::open;

@@ -3,7 +3,7 @@
 use super::channel::UpstreamChannel;
 use crate::upstream::UpstreamOptions;
 use crate::upstream::address::UpstreamAddress;
-use crate::upstream::error::{UpstreamError, said};
+use crate::upstream::error::{UpstreamError, printable};
 use crate::upstream::link::Link;
 use crate::upstream::work::EXTRANONCE_BYTES_MAX;
 use warppool_components::units::Target;
@@ -25,7 +25,7 @@ const REQUEST: u32 = 1;
 
 /// An open channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::upstream) struct Opened {
+pub(super) struct Opened {
     /// Its number.
     pub(super) channel_id: u32,
     /// The group that it belongs to.
@@ -72,11 +72,11 @@ pub(in crate::upstream) fn open(
 }
 
 /// What the answer to the setup says; `None` when the frame is not that answer.
-pub(in crate::upstream) fn set_up(frame: &[u8]) -> Option<Result<(), UpstreamError>> {
+pub(super) fn set_up(frame: &[u8]) -> Option<Result<(), UpstreamError>> {
     if let Some(refusal) = read::<SetupConnectionError<'_>>(frame) {
         return Some(Err(match refusal {
             Ok(refusal) if refusal.flags & setup_flags::REQUIRES_VERSION_ROLLING != 0 => UpstreamError::FixedVersion,
-            Ok(refusal) => UpstreamError::Setup(said(refusal.error_code)),
+            Ok(refusal) => UpstreamError::Setup(printable(&refusal.error_code.to_text())),
             Err(error) => error.into(),
         }));
     }
@@ -92,11 +92,11 @@ pub(in crate::upstream) fn set_up(frame: &[u8]) -> Option<Result<(), UpstreamErr
 }
 
 /// The channel, or why there is none; `None` when the frame does not answer the request for it.
-pub(in crate::upstream) fn opened(frame: &[u8], user: &str) -> Option<Result<Opened, UpstreamError>> {
+pub(super) fn opened(frame: &[u8], user: &str) -> Option<Result<Opened, UpstreamError>> {
     if let Some(refusal) = read::<OpenMiningChannelError<'_>>(frame) {
         let user = user.to_owned();
         return Some(Err(match refusal {
-            Ok(refusal) => UpstreamError::Channel { user, code: said(refusal.error_code) },
+            Ok(refusal) => UpstreamError::Channel { user, code: printable(&refusal.error_code.to_text()) },
             Err(error) => error.into(),
         }));
     }
