@@ -37,7 +37,7 @@ const ALL: &[&str] = &[
 
 /// Packages without a rule are not known and are refused, so that a new one gets its place. The components' derive
 /// brings bevy_ecs to everybody, so what counts there is who names it: only those may look into a World.
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     Rule {
         package: "components",
         may_use: &[],
@@ -96,6 +96,7 @@ const RULES: [Rule; 15] = [
     },
     Rule { package: "simulation", may_use: ALL, must_not_name: &["mio", "tokio"], must_not_reach: &[] },
     Rule { package: "sim", may_use: &["simulation"], must_not_name: &["bevy_ecs"], must_not_reach: &[] },
+    Rule { package: "fuzz", may_use: ALL, must_not_name: &["mio", "tokio"], must_not_reach: &[] },
     Rule {
         package: "consensus",
         may_use: &["components", "io", "systems", "tests"],
