@@ -124,7 +124,7 @@ fn every_violation_is_told_by_its_sentence() {
         (submitted, || [says::credited(5, 0, 1, 0), says::credited(5, 0, 1, 0)].concat(), "waits for no answer"),
         (submitted, || says::refused(5, 0, "So sorry."), "which is no code"),
         (submitted, || says::refused(5, 7, "stale-share"), "waits for no answer"),
-        (submitted, || says::refused(8, 0, "invalid-channel-id"), "never sent"),
+        (submitted, || says::refused(8, 0, "invalid-channel-id"), "waits for no answer"),
     ];
     for (client, frames, words) in cases {
         let mut client = client();
