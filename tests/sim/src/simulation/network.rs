@@ -198,7 +198,7 @@ impl Simulation {
     }
 
     fn submit(&mut self, device: usize, link: usize, end_of_line: &str) {
-        let submit = self.devices[device].find();
+        let submit = self.devices[device].find(self.links[link].unread_bytes > 0);
         let line = submit.share.line(submit.id, &submit.user) + end_of_line;
         let extranonce1 = self.devices[device].knows.extranonce1.clone();
         self.links[link].sent.insert(submit.id, (submit.clone(), extranonce1));
