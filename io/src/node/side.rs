@@ -307,6 +307,11 @@ impl Side {
         self.known.tip_heard.map(|(_, at)| at)
     }
 
+    /// Makes news of what has changed. To be called when the events before it have gone.
+    pub(super) fn tell_status(&mut self) {
+        self.known.source.tell_status();
+    }
+
     /// What the engine is to be told, oldest first. Nothing after [`Side::stop`].
     pub(super) fn take_events(&mut self) -> impl Iterator<Item = NodeEvent> + '_ {
         let is_told = !self.stopped;

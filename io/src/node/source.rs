@@ -26,6 +26,8 @@ pub(super) struct Source {
     told_at: UnixTime,
     /// What the engine has not been told yet, oldest first.
     pub(super) events: Vec<NodeEvent>,
+    /// When something last changed of which the status has not been told.
+    changed_at: Option<UnixTime>,
 }
 
 /// What a change to the state did.
@@ -50,6 +52,7 @@ impl Source {
             told: NodeStatus::default(),
             told_at: UnixTime::default(),
             events: Vec::new(),
+            changed_at: None,
         }
     }
 
@@ -195,13 +198,15 @@ impl Source {
         let tip_before = self.work.current().map(|tip| tip.hash);
         let work = change(self);
         let tip_changed = self.work.current().map(|tip| tip.hash) != tip_before;
-        // Work first: nothing may stand between a new tip and the miners.
         self.events.extend(work.map(NodeEvent::Template));
-        self.tell_status(now);
+        self.changed_at = Some(now);
         Effect { tip_changed, was_late: false }
     }
 
-    fn tell_status(&mut self, now: UnixTime) {
+    /// Tells of the status when it is news. To be called when work has gone: nothing may stand between a new tip and the
+    /// miners.
+    pub(super) fn tell_status(&mut self) {
+        let Some(now) = self.changed_at.take() else { return };
         let mut status = status(&self.views, &self.work, self.network, now);
         status.network_hashes_per_second = self.network_hashes_per_second;
         let told = &self.told;

@@ -166,6 +166,8 @@ impl Shared {
             self.tip_heard.store(at.0, Ordering::Release);
         }
         side.take_events().for_each(&self.sink);
+        side.tell_status();
+        side.take_events().for_each(&self.sink);
         for lane in side.take_called() {
             self.called[self.place(lane)].notify_all();
         }

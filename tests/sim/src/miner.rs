@@ -236,8 +236,8 @@ impl Device {
         Some(Duration::from_secs_f64(self.random.exponential(mean.max(1e-3)).clamp(1e-6, 90_000.0)))
     }
 
-    /// Finds a share, or does something wrong.
-    pub fn find(&mut self) -> (Submit, Share) {
+    /// Finds a share, or does something wrong. `more_comes`: the miner has not received all that the pool has written.
+    pub fn find(&mut self, more_comes: bool) -> (Submit, Share) {
         self.requests += 1;
         self.extranonce2 += 1;
         let intention = match self.random.chance(self.wrong_shares) {
@@ -278,6 +278,10 @@ impl Device {
             _ => (self.search(&latest).worth(self.wanted(&latest)), latest, user),
         };
         let intention = if intention == Intention::Repeated { Intention::Honest } else { intention };
+        // An easier difficulty and its job are one write; where the network cuts between them, firmware that obeys the first
+        // before it has the second finds shares that are too weak.
+        let is_between = intention == Intention::Honest && more_comes && share.reached < job.difficulty;
+        let intention = if is_between { Intention::Weak } else { intention };
         let previous_block = (intention != Intention::UnknownJob).then(|| job.previous_block());
         let (id, difficulty, job_ntime) = (self.requests, job.difficulty, job.ntime);
         let (key, hash, reached) = (self.key(&share), share.hash.clone(), share.reached);

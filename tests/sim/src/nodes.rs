@@ -204,8 +204,8 @@ impl Nodes {
 
     /// Whether a long poll names the state that the node is in.
     pub fn is_answered_later(&self, number: usize, question: &Question) -> bool {
-        let tip = Hash256::from_internal(self.all[number].tip()).to_string();
-        matches!(question, Question::Template { longpoll_id: Some(id) } if id.starts_with(&tip))
+        let Question::Template { longpoll_id: Some(id) } = question else { return false };
+        id.starts_with(&Hash256::from_internal(self.all[number].tip()).to_string())
     }
 
     /// The full template of a node's tip, read from its JSON.
@@ -254,7 +254,9 @@ impl Nodes {
 
 /// The value of a template's coinbase, read from its JSON by other means than the pool's.
 fn coinbase_value(json: &[u8]) -> Option<u64> {
-    let (_, value) = std::str::from_utf8(json).ok()?.split_once(r#""coinbasevalue":"#)?;
+    // It stands behind the transactions, which are most of it.
+    let end = &json[json.len().saturating_sub(2048)..];
+    let (_, value) = std::str::from_utf8(end).ok()?.split_once(r#""coinbasevalue":"#)?;
     value.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 

@@ -230,7 +230,7 @@ impl Simulation {
     }
 
     fn submit(&mut self, device: usize, link: usize, end_of_line: &str) {
-        let (submit, share) = self.devices[device].find();
+        let (submit, share) = self.devices[device].find(self.links[link].unread_bytes > 0);
         let line = share.line(submit.id, &submit.user) + end_of_line;
         self.links[link].sent.insert(submit.id, submit.clone());
         self.links[link].unfinished = end_of_line.is_empty().then_some(submit.id);
