@@ -9,6 +9,7 @@ use crate::logging::{self, LogOptions};
 use crate::run;
 use crate::runtime::{Pool, PoolOptions, Signals, SourceOptions};
 use crate::upstream::{UpstreamOptions, trust};
+use std::time::Duration;
 use warppool_components::settings::{Payee, PayoutSettings, Settings};
 
 /// Name of the file of shares and workers, beside which the key of Stratum V2 is kept.
@@ -56,6 +57,7 @@ fn serve(loaded: &Loaded, arguments: &Translate) -> Result<(), Box<dyn std::erro
         password: arguments.password.clone(),
         trusted: trust(arguments.upstream_ca.as_deref())?,
         nominal_hash_rate: arguments.hash_rate,
+        return_after: Duration::from_secs(arguments.return_after),
     };
     let options = run::options(loaded, &caps, hashing);
     let pool = Pool::start(PoolOptions {

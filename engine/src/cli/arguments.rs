@@ -161,6 +161,9 @@ pub struct Translate {
     /// Hashes a second that a pool of Stratum V2 is told to expect at first; it follows what really comes.
     #[arg(long, value_name = "N", default_value_t = 1e12)]
     pub hash_rate: f32,
+    /// While another pool stands in: go back once the first one has been there again for so long; 0 is never.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub return_after: u64,
     /// Where miners connect; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR", default_value = ":3335")]
     pub listen: Listen,

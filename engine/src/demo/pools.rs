@@ -94,6 +94,7 @@ pub(super) fn translator(
         password: Secret::default(),
         trusted: trust(None)?,
         nominal_hash_rate: super::miners::HASHES_PER_SECOND_OF_A_KIND as f32,
+        return_after: Duration::ZERO,
     });
     let payout = PayoutSettings { fallback: Some(Payee::upstream(user)), ..PayoutSettings::default() };
     let store = directory.join("translator").join("translator.redb");

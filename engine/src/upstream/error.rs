@@ -110,6 +110,9 @@ pub(super) enum UpstreamError {
         /// When.
         wait: Duration,
     },
+    /// A better one is there again.
+    #[error("is left, because the first upstream of the list is back")]
+    Returning,
     /// It says nothing any more.
     #[error("has been silent for {UPSTREAM_SILENCE_SECONDS_MAX} s")]
     Silent,

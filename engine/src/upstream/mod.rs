@@ -15,6 +15,7 @@ mod error;
 pub mod fuzzing;
 mod link;
 mod pending;
+mod preferred;
 mod session;
 mod tls;
 mod v1;
@@ -54,6 +55,9 @@ pub struct UpstreamOptions {
     pub trusted: Arc<ClientConfig>,
     /// Hashes a second that a pool of Stratum V2 is told to expect.
     pub nominal_hash_rate: f32,
+    /// How long the first of `upstreams` must have been there again before a session with another one is left for it; zero is
+    /// never.
+    pub return_after: Duration,
 }
 
 /// What the thread and its handle share.

@@ -4,6 +4,7 @@ use super::address::{UpstreamAddress, UpstreamProtocol};
 use super::channel::{Channel, Verdict};
 use super::error::UpstreamError;
 use super::link::{Link, PolledLink, unix_now};
+use super::preferred::Watch;
 use super::{Shared, UpstreamOptions, v1, v2};
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
@@ -47,6 +48,10 @@ pub(super) struct Carrier {
     events: Events,
     sink: Sink,
     sessions: u32,
+    /// Place of the upstream in the list that is served or tried.
+    place: usize,
+    /// Looks for the first upstream while another one is served.
+    watch: Option<Watch>,
     status: NodeStatus,
     reported: UpstreamSnapshot,
     report_at: Instant,
@@ -69,6 +74,8 @@ impl Carrier {
             events: Events::with_capacity(8),
             sink,
             sessions: 0,
+            place: 0,
+            watch: None,
             status: NodeStatus::default(),
             reported: UpstreamSnapshot::default(),
             report_at: Instant::now() + REPORT_INTERVAL,
@@ -78,21 +85,23 @@ impl Carrier {
 
     /// Until it is told to stop.
     pub(super) fn run(mut self) {
-        let (mut place, mut failures) = (0, 0);
+        let mut failures = 0;
         let upstreams = self.options.upstreams.clone();
         while !self.is_stopping() && !upstreams.is_empty() {
-            let (address, sessions) = (&upstreams[place], self.sessions);
+            let (address, sessions) = (&upstreams[self.place], self.sessions);
             let begun_at = Instant::now();
             let Err(error) = self.follow(address) else { return };
+            self.watch = None;
             tracing::warn!("the upstream {address}: {error}");
             self.lose(address, &error);
-            if self.sessions > sessions && begun_at.elapsed() >= GOOD_SESSION {
-                (place, failures) = (0, 0);
+            let was_good = self.sessions > sessions && begun_at.elapsed() >= GOOD_SESSION;
+            if was_good || matches!(error, UpstreamError::Returning) {
+                (self.place, failures) = (0, 0);
                 continue;
             }
-            place = (place + 1) % upstreams.len();
+            self.place = (self.place + 1) % upstreams.len();
             failures += 1;
-            if place == 0 {
+            if self.place == 0 {
                 self.pause(after_round(failures / upstreams.len() as u32));
             }
         }
@@ -137,9 +146,21 @@ impl Carrier {
             figures.name = address.to_string();
             figures.sessions += 1;
         });
+        self.watch_for_first();
         let outcome = self.exchange(address, &mut link, &mut *channel);
         self.shared.count(|figures| figures.unanswered += channel.pending().count());
         outcome
+    }
+
+    /// While another one is served.
+    fn watch_for_first(&mut self) {
+        if self.place == 0 || self.options.return_after.is_zero() || self.watch.is_some() {
+            return;
+        }
+        match Watch::start(self.options.clone()) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => tracing::warn!("nobody looks whether the first upstream is back: {error}"),
+        }
     }
 
     fn exchange(
@@ -167,6 +188,9 @@ impl Carrier {
             self.tell_rate(link, channel, now)?;
             if self.is_stopping() {
                 return Ok(());
+            }
+            if self.watch.as_ref().is_some_and(Watch::is_back) {
+                return Err(UpstreamError::Returning);
             }
             if now.duration_since(heard_at) >= Duration::from_secs(UPSTREAM_SILENCE_SECONDS_MAX) {
                 return Err(UpstreamError::Silent);

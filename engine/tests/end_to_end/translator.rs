@@ -170,8 +170,11 @@ pub(crate) fn mine_while_the_difficulty_moves(address_of: impl Fn(&mut Pool) -> 
     let extended = modern.open_extended("modern.extended").unwrap();
     let standard = modern.open_standard("modern.standard").unwrap();
     for channel in [extended, standard] {
-        let share = modern.channel(channel).search().hit();
-        assert_eq!(modern.submit(&share), Ok(()));
+        // The Bitaxe finds blocks meanwhile.
+        until("a share that is not stale", || {
+            let share = modern.channel(channel).search().hit();
+            modern.submit(&share).inspect_err(|code| assert_eq!(code, "stale-share")).ok()
+        });
     }
     let rolled = until("a block of the Bitaxe", || {
         let blocks = node.blocks().into_iter();

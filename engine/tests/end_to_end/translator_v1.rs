@@ -91,6 +91,28 @@ fn a_v1_pool_stands_in_for_a_v2_pool() {
 }
 
 #[test]
+fn the_first_pool_is_gone_back_to_when_it_has_been_there_again_for_some_time() {
+    let (node, _directory) = node();
+    let mut site = upstream_site(&node);
+    let (mut first, second) = (Pool::start(&site), Pool::start(&upstream_site(&node)));
+    let (above, miners) = (address_of(&mut first), first.miners);
+    let (translator, _data) = translator_with(&[&above, &v1_address_of(&second)], &["--return-after", "1"]);
+    let mut raw = RawMiner::join(translator.miners, "anybody.rig");
+    raw.job();
+    first.kill();
+    let job = raw.wait_for("mining.notify", |job| job[8] == true);
+    raw.submit_good(&job);
+    wait_for_shares(&second, &translator, 1);
+    let first = Pool::start_again(&mut site, miners);
+    let job = raw.wait_for("mining.notify", |job| job[8] == true);
+    raw.submit_good(&job);
+    wait_for_shares(&first, &translator, 1);
+    until("the three sessions are counted", || {
+        (translator.metric("warppool_upstream_sessions_total") == 3.0).then_some(())
+    });
+}
+
+#[test]
 fn a_pool_that_shares_no_code_with_ours_credits_what_miners_of_both_protocols_find() {
     let above = FakePool::start(Defect::None);
     let (mut translator, _data) = translator(&[&format!("stratum+tcp://{}", above.address)]);

@@ -192,3 +192,52 @@ fn a_pool_of_no_use_is_left_with_a_reason() {
         assert!(error.contains(reason), "{error}");
     }
 }
+
+#[test]
+fn no_line_makes_it_panic() {
+    let job = notify("a", &previous("09"), true);
+    let lines = [
+        job.as_str(),
+        r#"{"id":5,"result":null,"error":[23,"Low difficulty share",null]}"#,
+        r#"{"id":null,"method":"mining.set_difficulty","params":[0.0001]}"#,
+        r#"{"id":null,"method":"mining.set_extranonce","params":["0a0b0c0d",8]}"#,
+        r#"{"id":null,"method":"mining.set_version_mask","params":["1fffe000"]}"#,
+        r#"{"id":null,"method":"client.reconnect","params":["pool.lan",3333,5]}"#,
+        r#"{"id":7,"method":"mining.ping","params":[]}"#,
+    ];
+    // A generator of no quality, but the same each time.
+    let mut state = 1u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut channel = channel(8);
+    for _ in 0..20_000 {
+        let mut line = lines[random(lines.len())].as_bytes().to_vec();
+        for _ in 0..random(4) {
+            let at = random(line.len());
+            match random(4) {
+                0 => line[at] = random(256) as u8,
+                1 => line.truncate(at.max(1)),
+                2 => line.insert(at, b"0[]{},:\"-.ea\\"[random(13)]),
+                _ => drop(line.remove(at)),
+            }
+            if line.is_empty() {
+                line.push(b' ');
+            }
+        }
+        let heard = channel.hear(&line, NOW);
+        let job = heard.ok().and_then(|heard| {
+            heard.events.into_iter().find_map(|event| match event {
+                NodeEvent::Given(work) => Some(work.coinbase.job_id),
+                _ => None,
+            })
+        });
+        if let Some(job) = job {
+            // What was taken for a job can be worked on.
+            channel.pending = Pending::after(channel.newest);
+            assert!(channel.submit(&share(job), Instant::now()).is_ok());
+        }
+    }
+    assert!(channel.newest > 500, "many lines are still jobs");
+}
