@@ -21,7 +21,7 @@ bytes_max() {
     case "$1" in
         template_json) echo 2048 ;;
         config | upstream_frames) echo 1024 ;;
-        noise_handshake) echo 256 ;;
+        noise_handshake | v2_session) echo 256 ;;
         store_file) echo 128 ;;
         *) echo 512 ;;
     esac

@@ -20,7 +20,7 @@ use warppool_net::wire::v1::{parse, session_id};
 use warppool_tests::pool::{Conn, Pool};
 
 /// Inputs that one engine serves.
-const INPUTS_PER_ENGINE: usize = 256;
+const INPUTS_PER_ENGINE: usize = 4096;
 
 /// Inputs after which time passes between them, so that what is forgotten in time is.
 const INPUTS_PER_PAUSE: usize = 16;

@@ -130,3 +130,33 @@ fn read<'a, M: Message<'a>>(frame: &'a [u8]) -> Option<Result<M, DecodeError>> {
         other => Some(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_of_use_when_its_extranonce_leaves_enough_and_is_no_longer_than_the_protocol_allows() {
+        for (prefix, size, reason) in [
+            (&[1; 4][..], 8, None),
+            (&[1; 24], 8, None),
+            (&[1; 4], 7, Some("leaves 7 bytes of the extranonce")),
+            (&[1; 25], 8, Some("gives an extranonce of 33 bytes; 32 are allowed")),
+            (&[], u16::MAX, Some("gives an extranonce of 65535 bytes")),
+        ] {
+            let success = OpenExtendedMiningChannelSuccess {
+                request_id: REQUEST,
+                channel_id: 1,
+                target: Target::MAX,
+                extranonce_size: size,
+                extranonce_prefix: prefix,
+                group_channel_id: 2,
+            };
+            let outcome = opened(&success.to_frame(), "user").expect("the answer").map_err(|error| error.to_string());
+            match reason {
+                None => assert_eq!(outcome.map(|opened| opened.prefix), Ok(prefix.to_vec())),
+                Some(reason) => assert!(outcome.as_ref().is_err_and(|error| error.contains(reason)), "{outcome:?}"),
+            }
+        }
+    }
+}

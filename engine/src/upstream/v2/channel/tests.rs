@@ -172,7 +172,8 @@ fn an_upstream_of_no_use_is_left_with_a_reason() {
         merkle_path: MerklePath::Held(&[Hash256::ZERO; MERKLE_BRANCHES_MAX + 1]),
         ..fixed
     };
-    let close = CloseChannel { channel_id: GROUP, reason_code: "enough".into() };
+    // What the other side says goes into the log: without orders to a terminal, on one line.
+    let close = CloseChannel { channel_id: GROUP, reason_code: "e\x1bno\nugh".into() };
     let mut bits = tip(1, 1);
     let end = bits.len();
     bits[end - 4..].fill(0);
