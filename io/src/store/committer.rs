@@ -141,7 +141,8 @@ impl Committer {
         if transaction.set_durability(Durability::None).is_err() {
             tracing::debug!("retention commits durably");
         }
-        let pruned = retention::prune(&transaction, &self.options, &self.saved_workers, self.environment.now())?;
+        let (unsummed, now) = (self.unsummed.first_bucket_with(&[]), self.environment.now());
+        let pruned = retention::prune(&transaction, &self.options, &self.saved_workers, unsummed, now)?;
         if pruned.rows == 0 {
             transaction.abort()?;
             return Ok(false);

@@ -142,6 +142,26 @@ fn cut_power_at_any_operation(summed_at_once: usize) {
     }
 }
 
+/// Found by the simulation, seed 129: commits far apart and shares that are kept for a short time.
+#[test]
+fn shares_that_are_in_no_sums_yet_outlive_their_time() {
+    let (disk, clock) = (Disk::default(), Clock::new());
+    let mut committer = committer(&disk, &clock, 0);
+    for number in 0..3 {
+        committer.add(queued(number));
+        committer.commit_all().expect("the disk is well");
+    }
+    clock.set_ms(START_MS + 2 * 3_600_000);
+    while committer.prune().expect("the disk is well") {}
+    // Makes durable what was forgotten.
+    committer.add(queued(3));
+    committer.commit_all().expect("the disk is well");
+    assert!(committer.is_behind(), "sums wait");
+    let (store, restored) = disk.after_power_cut(0).open(&clock).expect("opens after a power cut");
+    assert_eq!(restored.workers, (1..=WORKERS).map(|id| worker_after(id, 4)).collect::<Vec<_>>());
+    store.close().expect("closes");
+}
+
 #[test]
 fn a_power_cut_while_the_store_is_created_leaves_one_that_opens() {
     let clock = Clock::new();

@@ -21,15 +21,18 @@ pub(super) struct Pruned {
     pub(super) more: bool,
 }
 
-/// Removes from every table at most [`STORE_PRUNED_PER_STEP_MAX`] rows that are too old.
+/// Removes from every table at most [`STORE_PRUNED_PER_STEP_MAX`] rows that are too old. Shares from the bucket `unsummed` on stay
+/// however old they are: after a crash the sums are made of them.
 pub(super) fn prune(
     transaction: &WriteTransaction,
     options: &StoreOptions,
     saved: &SavedWorkers,
+    unsummed: u64,
     now: UnixTime,
 ) -> Result<Pruned, StoreError> {
     let mut pruned = Pruned::default();
-    pruned.add(prune_older(transaction, SHARES, oldest_kept(Level::FiveMinutes, now, options.shares_raw_kept))?);
+    let oldest_share = oldest_kept(Level::FiveMinutes, now, options.shares_raw_kept).min(unsummed);
+    pruned.add(prune_older(transaction, SHARES, oldest_share)?);
     let kept = [(Level::FiveMinutes, Some(options.shares_5min_kept)), (Level::Day, options.shares_daily_kept)];
     for (level, kept) in kept.into_iter().filter_map(|(level, kept)| Some((level, kept?))) {
         let oldest = oldest_kept(level, now, kept);

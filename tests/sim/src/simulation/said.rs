@@ -1,6 +1,8 @@
 //! What connections are told, looked at as it leaves the pool or reaches the miner.
 
 use super::*;
+use bitcoin::Block;
+use bitcoin::consensus::encode::deserialize;
 use warppool_components::limits::EXTRANONCE_BYTES;
 use warppool_tests::work::script;
 
@@ -53,6 +55,18 @@ impl Simulation {
         paid.retain(|(_, value)| *value > 0);
         let due = self.due(device.script.clone(), value);
         assert_eq!(paid, due, "the coinbase of job {} for {}", job.id, device.users[0]);
+    }
+
+    /// A block pays whoever found it. Whether all of it is due the node judges.
+    pub(super) fn check_reward(&self, block: &[u8], user: &str) {
+        let block: Block = deserialize(block).expect("a block as the node reads it");
+        let outputs = block.txdata[0].output.iter();
+        let mut paid: Vec<(Vec<u8>, u64)> =
+            outputs.map(|output| (output.script_pubkey.to_bytes(), output.value.to_sat())).collect();
+        paid.retain(|(_, value)| *value > 0);
+        let value = paid.iter().map(|(_, value)| value).sum();
+        let owner = user.split('.').next().expect("the address");
+        assert_eq!(paid, self.due(script(owner).to_bytes(), value), "the coinbase of a block that {user} has found");
     }
 
     /// What a coinbase of `value` has to pay to a miner's script and to the operator.

@@ -78,7 +78,7 @@ impl Simulation {
         pool.ended_now = 0;
         pool.engine.tick(now, &mut pool.inbox, &mut pool.outbox);
         let expected = self.expectations(judged, tips);
-        self.take_blocks();
+        self.take_blocks(&expected);
         let is_crashing = self.crash_at_block && self.has_new_submissions();
         self.deliver(expected);
         self.forget_ended();
@@ -111,7 +111,14 @@ impl Simulation {
         expected
     }
 
-    pub(super) fn take_blocks(&mut self) {
+    pub(super) fn take_blocks(&mut self, expected: &[Expected]) {
+        let Some(pool) = &self.pool else { return };
+        for block in &pool.outbox.blocks {
+            let shown = block.hash.to_string();
+            if let Some(finder) = expected.iter().find(|one| one.submit.hash == shown) {
+                self.check_reward(&block.serialise(), &finder.submit.user);
+            }
+        }
         let now = self.now().instant;
         let Some(pool) = &mut self.pool else { return };
         for block in &pool.outbox.blocks {
