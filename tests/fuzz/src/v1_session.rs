@@ -9,7 +9,7 @@
 //! The engine serves many inputs, because a new one takes longer than an input. What it was told since it was new is
 //! written to the file that `WARPPOOL_FUZZ_HISTORY` names when an input fails; the failing input alone may not do.
 
-use crate::history::Keeper;
+use crate::history::{Keeper, lean_settings};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -45,7 +45,7 @@ pub fn check(data: &[u8]) {
         let mut site = engine
             .take()
             .filter(|site| site.served.len() < INPUTS_PER_ENGINE)
-            .unwrap_or_else(|| Site { pool: Pool::default().with_work(), served: Vec::new() });
+            .unwrap_or_else(|| Site { pool: Pool::new(lean_settings(), 7).with_work(), served: Vec::new() });
         site.served.push(data.to_vec());
         let keeper = Keeper(&site.served);
         run(&mut site.pool, data);

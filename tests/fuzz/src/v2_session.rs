@@ -10,7 +10,7 @@
 //! written to the file that `WARPPOOL_FUZZ_HISTORY` names when an input fails; the failing input alone may not do.
 
 use crate::bytes::Bytes;
-use crate::history::Keeper;
+use crate::history::{Keeper, lean_settings};
 use bitcoin::Target;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub fn check(data: &[u8]) {
         let mut site = engine
             .take()
             .filter(|site| site.served.len() < INPUTS_PER_ENGINE)
-            .unwrap_or_else(|| Site { pool: Pool::default().with_work(), served: Vec::new() });
+            .unwrap_or_else(|| Site { pool: Pool::new(lean_settings(), 7).with_work(), served: Vec::new() });
         site.served.push(data.to_vec());
         let keeper = Keeper(&site.served);
         Session::new(&mut site.pool).run(data);
