@@ -131,7 +131,7 @@ fn tell(played: &[Played], findings: usize) -> io::Result<()> {
     let good = || played.iter().filter_map(|(_, result)| result.as_ref().ok());
     writeln!(
         out,
-        "{} seeds: {} shares accepted, {} refused, {} blocks found ({} in the chain, {} lost a race, {} too new), {} crashes, \
+        "{} seeds: {} shares accepted, {} refused, {} blocks found ({} in the chain, {} lost a race, {} too new, {} unlisted), {} crashes, \
          {} ticks",
         played.len(),
         good().map(|outcome| outcome.accepted).sum::<u64>(),
@@ -140,6 +140,7 @@ fn tell(played: &[Played], findings: usize) -> io::Result<()> {
         good().map(|outcome| outcome.fates.in_chain).sum::<usize>(),
         good().map(|outcome| outcome.fates.lost_races).sum::<usize>(),
         good().map(|outcome| outcome.fates.open).sum::<usize>(),
+        good().map(|outcome| outcome.fates.unlisted).sum::<usize>(),
         good().map(|outcome| outcome.crashes).sum::<u64>(),
         good().map(|outcome| outcome.ticks).sum::<u64>(),
     )?;

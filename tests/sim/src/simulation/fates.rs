@@ -77,6 +77,8 @@ pub struct BlockFates {
     pub lost_races: usize,
     /// Open, for a header time in the future.
     pub open: usize,
+    /// Kept out of the journal by a crash in the tick that found them; a node has them all the same.
+    pub unlisted: usize,
 }
 
 impl Simulation {
@@ -185,6 +187,7 @@ impl Simulation {
             let shown = Hash256::from_internal(*hash);
             let Some(row) = rows.get(hash) else {
                 assert!(self.ledger.unlisted.contains(hash), "found block {shown} is not in the store");
+                fates.unlisted += 1;
                 continue;
             };
             match row.state {
