@@ -17,6 +17,9 @@ use warppool_simnode::{SimNode, SimNodeOptions};
 /// nBits of every block: some four million hashes, two seconds for the miners together.
 const BITS: u32 = 0x1e03_ffff;
 
+/// The same where the demonstration ends by itself: less, so that each kind of miner finds one soon on a busy machine too.
+const BITS_UNTIL_EXIT: u32 = 0x1e0a_ffff;
+
 /// Everything that runs.
 pub(super) struct Scene {
     /// The judge.
@@ -39,7 +42,8 @@ impl Scene {
     pub(super) fn open(arguments: &Demo) -> Result<(Self, Receiver<Arc<Snapshot>>), Failure> {
         let directory = Directory::make()?;
         let of_node = SimNodeOptions::regtest(directory.path().join("node"));
-        let node = SimNode::start(SimNodeOptions { bits: BITS, ..of_node })?;
+        let bits = if arguments.exit { BITS_UNTIL_EXIT } else { BITS };
+        let node = SimNode::start(SimNodeOptions { bits, ..of_node })?;
         let (key, translator_user) = (AuthorityKey::generate(), miners::translator_user());
         let authority = key.public();
         let mut pool = Pool::start(pools::pool(arguments, &node, key, directory.path()))?;

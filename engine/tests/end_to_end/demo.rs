@@ -18,7 +18,7 @@ fn assert_empty(directory: &TempDir) {
 
 #[test]
 fn the_demonstration_finds_blocks_and_tells_of_them() {
-    let (program, directory) = demo(&["--blocks", "2", "--exit", "--timeout", "150"]);
+    let (program, directory) = demo(&["--blocks", "2", "--exit", "--timeout", "110"]);
     let (status, text, errors) = program.finish();
     assert_eq!(status, Some(0), "{text}\n{errors}");
     let found = text.lines().filter(|line| line.contains('…') && !line.starts_with("Block")).collect::<Vec<_>>();
