@@ -3,7 +3,6 @@
 #   tools/fuzz.sh run TARGET [options of libFuzzer]    until it is stopped, finds something, or -runs=N are over
 #   tools/fuzz.sh short                                the targets over their corpora and some thousand inputs more
 #   tools/fuzz.sh minimise TARGET                      corpus := a few files that reach all that is reached by now
-#   tools/fuzz.sh lock                                 Cargo.lock of the targets := that of the repository, and the fuzzer
 # What is found lies in $CARGO_TARGET_DIR/fuzz/found/TARGET; inputs that reached something new in .../grown/TARGET.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -27,7 +26,10 @@ bytes_max() {
     esac
 }
 
+# The versions of the targets are those of the repository; the fuzzer's own stand in the targets' Cargo.toml.
 build() {
+    cp Cargo.lock "$home/targets/Cargo.lock"
+    cargo metadata --manifest-path "$home/targets/Cargo.toml" --format-version 1 >/dev/null
     RUSTC_WRAPPER="$PWD/tools/fuzz-rustc.sh" CARGO_TARGET_DIR="$built" \
         cargo build --quiet --release --locked --manifest-path "$home/targets/Cargo.toml" "$@"
 }
@@ -86,10 +88,6 @@ minimise() {
 
 case "${1:-}" in
     short) short ;;
-    lock)
-        cp Cargo.lock "$home/targets/Cargo.lock"
-        cargo metadata --manifest-path "$home/targets/Cargo.toml" --format-version 1 >/dev/null
-        ;;
     run)
         require_target "${2:-}"
         build --bin "$2"
@@ -101,7 +99,7 @@ case "${1:-}" in
         minimise "$2"
         ;;
     *)
-        sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+        sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
         exit 2
         ;;
 esac
