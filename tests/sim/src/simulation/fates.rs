@@ -4,7 +4,7 @@ use super::*;
 use crate::nodes::Node;
 use std::collections::HashSet;
 use warppool_components::limits::{BLOCKS_PER_READ_MAX, CONFIRMATIONS_FOLLOWED};
-use warppool_components::record::BlockRow;
+use warppool_components::record::{BlockRow, Restored};
 use warppool_components::template::{Template, TemplateKind};
 use warppool_components::units::Hash256;
 
@@ -40,9 +40,11 @@ pub(super) struct Fates {
 }
 
 impl Fates {
-    /// The pool was started: it has chosen nothing yet.
-    pub(super) fn restart(&mut self, now_ns: u64) {
+    /// The pool was started: it has chosen nothing yet, and blocks of which it does not know that a node took them go to all.
+    pub(super) fn restart(&mut self, now_ns: u64, restored: &Restored) {
         *self = Self { started_ns: now_ns, ..Self::default() };
+        let open = restored.blocks.iter().filter(|row| row.state == BlockState::Pending);
+        open.for_each(|row| self.found(*row.hash.as_internal(), now_ns));
     }
 
     /// When the pool came back to `tip`, its present one, if it had left it before.
@@ -160,7 +162,7 @@ impl Simulation {
         }
     }
 
-    /// Every block that was found has been sent to every node.
+    /// Every block that was found, or was open at the start, has been sent to every node.
     pub(super) fn check_sent(&mut self) {
         let (now_ns, nodes) = (self.now_ns, self.nodes.all.len());
         self.fates.unsent.retain(|_, (_, sent)| sent.len() < nodes);

@@ -20,11 +20,11 @@ impl Simulation {
         check_sums(&pool, &restored, self.unix());
         self.disk.set_failing(if self.is_calm { 0.0 } else { self.options.disk_errors });
         self.ledger.restart(&restored);
+        self.fates.restart(self.now_ns, &restored);
         pool.take_up_blocks(restored, self.now().instant);
         self.pool = Some(pool);
         self.baseline = None;
         (self.pool_tip, self.ready_since) = (None, None);
-        self.fates.restart(self.now_ns);
         self.connect_nodes();
         self.want_tick(self.now_ns);
     }
