@@ -1,7 +1,7 @@
 //! Work from another pool, for the translator.
 //!
-//! A thread of its own keeps one connection to one of the upstreams, by Stratum [`v2`] with one extended channel for all miners
-//! below, or by Stratum [`v1`] as one worker. What it hears becomes [`NodeEvent`]s, as a node's news does; shares come to it by
+//! A thread of its own keeps one connection to one of the upstreams, by Stratum `v2` with one extended channel for all miners
+//! below, or by Stratum `v1` as one worker. What it hears becomes [`NodeEvent`]s, as a node's news does; shares come to it by
 //! a bounded queue. When the connection ends the next upstream of the list is tried, and again from the first after a pause that
 //! grows. Miners are not concerned: they keep their connections, and the first job of the next session is a clean one.
 //!
