@@ -1,7 +1,7 @@
 //! Encrypted connections of both generations after their handshake: frames arrive as they were sent, in whatever pieces; what
 //! is changed on its way is noticed, and nothing behind it is taken.
 //!
-//! Input: a byte of how ([`Plan`]), one of the pieces, one of the frames that are taken at a time, three of the place and the
+//! Input: a byte of how (`Plan`), one of the pieces, one of the frames that are taken at a time, three of the place and the
 //! change; then frames, each a byte of its type, one of its length, and its payload.
 
 use crate::bytes::{Bytes, pieces};

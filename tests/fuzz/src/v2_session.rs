@@ -4,7 +4,7 @@
 //! Besides, every opening is answered by the tick that it came with, and every share within the time that credit may be
 //! gathered.
 //!
-//! Input: steps, each a byte of what is done ([`step`]) and bytes of how; zeros where the input ends.
+//! Input: steps, each a byte of what is done (`step`) and bytes of how; zeros where the input ends.
 //!
 //! The engine serves many inputs, because a new one takes longer than an input. What it was told since it was new is
 //! written to the file that `WARPPOOL_FUZZ_HISTORY` names when an input fails; the failing input alone may not do.
