@@ -75,6 +75,10 @@ impl Simulation {
         pool.inbox.commands.push(Command::Shutdown);
         self.tick();
         self.flush();
+        // As the runtime does: what the store had no room for follows as soon as it has.
+        if self.pool.as_ref().is_some_and(|pool| pool.is_dirty) {
+            self.flush();
+        }
         let Some(pool) = self.pool.take() else { return BlockFates::default() };
         assert!(!pool.is_dirty, "rows are left when the pool stops");
         drop(pool);
