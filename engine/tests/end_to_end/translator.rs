@@ -73,7 +73,7 @@ fn shares_of_a_miner_below_are_credited_above_and_its_jobs_follow_the_tip() {
     assert_eq!(miner.submit(&old).unwrap()["error"][0], 21, "stale");
     wait_for_shares(&pool, &translator, 4);
     assert_eq!(translator.worker("anybody.rig").unwrap()["shares"]["accepted"], 4, "credited here by its own name");
-    assert_eq!(translator.metric("warppool_upstream_up"), 1.0);
+    until("the upstream is told to be up", || (translator.metric("warppool_upstream_up") == 1.0).then_some(()));
     let overview = translator.json_when("/api/overview", |page: &Value| page["node"]["health"] != "starting");
     assert!(overview.to_string().contains("stratum2+tcp://127.0.0.1"), "{overview}");
     assert_eq!(pool.metric("warppool_shares_rejected_total{reason=\"low_difficulty\"}"), 0.0);
@@ -118,7 +118,7 @@ fn miners_stay_while_the_pool_above_restarts_and_their_next_job_is_clean() {
     miner.submit_good(&job);
     assert_eq!(miner.submit(&old).unwrap()["error"][0], 21, "work of the session before is worth nothing");
     wait_for_shares(&pool, &translator, 2);
-    assert_eq!(translator.metric("warppool_upstream_sessions_total"), 2.0);
+    until("two sessions are told", || (translator.metric("warppool_upstream_sessions_total") == 2.0).then_some(()));
 }
 
 #[test]
