@@ -90,7 +90,9 @@ fn may_refresh(view: &NodeView) -> bool {
 
 fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) {
     let tag = coinbase::tag_text(&world.resource::<Policy>().0.pool_tag);
+    let ntime = template.time_at(now.unix).header_seconds();
     let earliest = if clean { 0 } else { earliest_time(world) };
+    let is_step_of_a_clock = earliest.saturating_sub(ntime) <= CLOCK_STEP_SECONDS_MAX;
     let (id, tip) = number_job(world, now, template, clean);
     let prepared = if clean { ahead::take(world, template) } else { None };
     let known = prepared.and_then(|entity| world.get::<Job>(entity));
@@ -101,7 +103,7 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
         id,
         tip,
         number,
-        ntime: template.time_at(now.unix).header_seconds().max(earliest),
+        ntime: if is_step_of_a_clock { ntime.max(earliest) } else { ntime },
         template: Arc::clone(template),
         coinbase_prefix: coinbase_prefix.unwrap_or_else(|| coinbase::prefix(template, number, &tag).into()),
         created_at: now.instant,
@@ -135,6 +137,10 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
     };
     world.resource_mut::<Outgoing>().0.events.push(PoolEvent { at: now.unix, kind });
 }
+
+/// A node that shows so much less than before has had a wrong clock, or another node has taken its place: blocks of the time that
+/// was told before might be refused as too new.
+const CLOCK_STEP_SECONDS_MAX: u32 = 60;
 
 /// On one tip no job begins earlier than the one before: a miner was told that time as the earliest. What a node shows now may be
 /// a second before what its last template let one expect.

@@ -104,6 +104,20 @@ fn a_wrong_clock_of_the_pool_neither_dates_headers_nor_refuses_shares() {
     }
 }
 
+/// Found by the judge of blocks: a node's clock was hours ahead in one template, and every later job on the tip kept that time,
+/// so that no node would have taken a block.
+#[test]
+fn a_wrong_clock_of_a_node_is_not_kept_for_the_rest_of_the_tip() {
+    let mut pool = Pool::default();
+    let (bare, full) = (pool.next_bare_tip(), pool.next_template());
+    let right = bare.current_time;
+    let conn = pool.join(&address(1), "d=1e-10");
+    pool.template(Template { current_time: UnixTime::from_seconds(right.seconds() + 3 * 3600), ..bare });
+    pool.template(Template { current_time: right, ..full });
+    let ntime = u64::from(pool.miner(conn).job().ntime);
+    assert!(ntime < right.seconds() + 60, "{ntime} is hours ahead");
+}
+
 /// Defect 5: the difficulty is raised while the miner works.
 #[test]
 fn judging_1_and_defect_05_a_share_is_judged_at_the_difficulty_of_its_job() {
