@@ -129,9 +129,10 @@ pub struct Channel {
     pub accepted_sum: u64,
     /// `SubmitShares.Success` heard.
     pub successes: u64,
-    /// The miner's easiest target; the larger one while a change is under way.
+    /// The miner's easiest target, as far as the pool has answered.
     max_target: Target,
-    next_max_target: Option<Target>,
+    /// What it has asked for since, oldest first; the pool may still stand at any of them.
+    asked_max_targets: VecDeque<Target>,
     ids: HashSet<u32>,
     /// Hashes of versions and works, because a channel of weeks has had very many.
     works: HashSet<u64>,
@@ -159,7 +160,7 @@ impl Channel {
             accepted_sum: 0,
             successes: 0,
             max_target: asked,
-            next_max_target: None,
+            asked_max_targets: VecDeque::new(),
             ids: HashSet::new(),
             works: HashSet::new(),
             ring: [None; FUTURE_RING as usize],
@@ -318,10 +319,8 @@ impl Channel {
 
     /// A target for jobs to come.
     pub(crate) fn hear_target(&mut self, target: Target) {
-        if let Some(next) = self.next_max_target
-            && target <= next
-        {
-            (self.max_target, self.next_max_target) = (next, None);
+        if let Some(asked) = self.asked_max_targets.pop_front_if(|asked| target <= *asked) {
+            self.max_target = asked;
         }
         self.check_target(target);
         self.target = target;
@@ -330,13 +329,18 @@ impl Channel {
 
     fn check_target(&self, target: Target) {
         assert_ne!(target, Target::ZERO, "channel {}: no hash meets the target 0", self.id);
-        assert!(target <= self.max_target, "channel {}: the target is easier than the miner's maximum", self.id);
+        let max_target = self.asked_max_targets.iter().fold(self.max_target, |max, asked| max.max(*asked));
+        assert!(target <= max_target, "channel {}: the target is easier than the miner's maximum", self.id);
     }
 
     /// The miner asks for another maximum.
     pub(crate) fn ask_max_target(&mut self, target: Target) {
-        self.max_target = self.max_target.max(target);
-        self.next_max_target = Some(target);
+        self.asked_max_targets.push_back(target);
+    }
+
+    /// The oldest maximum that it asked for is refused.
+    pub(crate) fn hear_update_error(&mut self) {
+        self.asked_max_targets.pop_front();
     }
 
     /// Another prefix for jobs to come.

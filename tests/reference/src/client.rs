@@ -221,6 +221,9 @@ impl Client {
                 self.for_members(target.channel_id, "SetTarget", |channel| channel.hear_target(maximum));
             }
             Message::UpdateChannelError(error) => {
+                if let Some(channel) = self.channels.get_mut(&error.channel_id) {
+                    channel.hear_update_error();
+                }
                 self.update_errors.push((error.channel_id, error.error_code.as_utf8_or_hex()));
             }
             Message::CloseChannel(close) => {

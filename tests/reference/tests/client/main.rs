@@ -9,6 +9,7 @@ mod violations;
 
 use bitcoin::Target;
 use pool::HonestPool;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use warppool_reference::client::any_target;
 use warppool_reference::secured::authority_key;
 use warppool_reference::{ChannelKind, Client, Miner, Secured};
@@ -56,6 +57,21 @@ fn the_handshake_of_the_reference_project_leads_to_the_same() {
     let other = [7; 32];
     let refused = Secured::connect(address, other).err().expect("another authority");
     assert!(refused.contains("InvalidCertificate"), "{refused}");
+}
+
+/// A miner may ask again before it has heard; only what the pool has answered last holds then.
+#[test]
+fn a_maximum_target_holds_from_the_answer_that_belongs_to_it() {
+    let (mut client, _) = set_up();
+    let (_, _open) = client.open_standard("somebody", 1e6, any_target());
+    client.hear(&says::standard_opened(1, 5, b"a", Target::MAX));
+    let _easy = client.update(5, 1e6, any_target());
+    let _hard = client.update(5, 1e6, Target::MAX);
+    client.hear(&says::target(5, Target::MAX));
+    client.hear(&says::target(5, any_target()));
+    client.hear(&says::target(5, Target::MAX));
+    let too_easy = catch_unwind(AssertUnwindSafe(|| client.hear(&says::target(5, any_target()))));
+    assert!(too_easy.is_err(), "both are answered");
 }
 
 #[test]
