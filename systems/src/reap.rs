@@ -11,6 +11,7 @@ use crate::payees::Payees;
 use crate::resources::{
     Closing, Deadlines, Incoming, JobBoard, Moment, NodeView, Outgoing, Policy, SWEEP_INTERVAL, Stopping,
 };
+use bevy_ecs::query::QueryState;
 use bevy_ecs::world::World;
 use std::time::Duration;
 use warppool_components::channel::Channel;
@@ -25,8 +26,11 @@ use warppool_components::units::Instant;
 /// Age at which a job is forgotten: late shares of its tip are long refused, and it is too old for a block.
 const JOB_KEPT: Duration = Duration::from_secs(600);
 
+/// All connections. It is kept between ticks, as a query takes longer to make than to ask.
+type Connections = QueryState<(&'static Connection, Option<&'static ConnectionV2>)>;
+
 /// Cleans up after the tick.
-pub fn reap(world: &mut World) {
+pub fn reap(world: &mut World, connections: &mut Connections, workers: &mut workers::Workers) {
     let now = world.resource::<Moment>().0;
     for channel in std::mem::take(&mut world.resource_mut::<Closing>().0) {
         close_channel(world, channel, CloseReason::Peer);
@@ -35,7 +39,7 @@ pub fn reap(world: &mut World) {
         forget(world, closed);
     }
     if now.instant >= world.resource::<Deadlines>().sweep_at {
-        sweep(world, now);
+        sweep(world, now, connections, workers);
         world.resource_mut::<Deadlines>().sweep_at = now.instant + SWEEP_INTERVAL;
     }
     let wake_at = next_deadline(world);
@@ -53,12 +57,12 @@ pub fn stop(world: &mut World) {
     }
 }
 
-fn sweep(world: &mut World, now: Now) {
+fn sweep(world: &mut World, now: Now, connections: &mut Connections, workers: &mut workers::Workers) {
     world.resource_mut::<Extranonces>().forget_old(now.instant);
     forget_old_jobs(world, now.instant);
     release_without_node(world, now.instant);
-    workers::forget_surplus(world, now);
-    for (key, reason) in overdue(world, now.instant) {
+    workers::forget_surplus(world, now, workers);
+    for (key, reason) in overdue(world, now.instant, connections) {
         disconnect(world, key, reason);
     }
 }
@@ -101,8 +105,7 @@ fn release_without_node(world: &mut World, now: Instant) {
 }
 
 /// Connections whose time without a worker is over, and those that send nothing of use.
-fn overdue(world: &mut World, now: Instant) -> Vec<(ConnectionKey, CloseReason)> {
-    let mut connections = world.query::<(&Connection, Option<&ConnectionV2>)>();
+fn overdue(world: &World, now: Instant, connections: &mut Connections) -> Vec<(ConnectionKey, CloseReason)> {
     let reason = |connection: &Connection, v2: Option<&ConnectionV2>| {
         let overdue = is_overdue(world, connection, v2, now).then_some(CloseReason::AuthorizeDeadline);
         overdue.or_else(|| is_hostile(world, connection).then_some(CloseReason::InvalidLines))

@@ -5,6 +5,7 @@
 
 use crate::resources::{Policy, WorkerIndex};
 use bevy_ecs::entity::Entity;
+use bevy_ecs::query::QueryState;
 use bevy_ecs::world::World;
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -17,16 +18,19 @@ use warppool_components::worker::{WorkerIdentity, WorkerPresence, WorkerTotals};
 /// Until workers that were spared are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// All workers that are remembered.
+pub(super) type Workers = QueryState<(Entity, &'static WorkerIdentity, &'static WorkerTotals, &'static WorkerPresence)>;
+
 /// Forgets absent workers beyond the operator's caps, the ones not seen for longest first. Those that are here, those
 /// that left within the time in which a session can be resumed, and those that the store was not told of yet, stay.
-pub(super) fn forget_surplus(world: &mut World, now: Now) {
+pub(super) fn forget_surplus(world: &mut World, now: Now, workers: &mut Workers) {
     if !is_due(&mut world.resource_mut::<WorkerIndex>(), now) {
         return;
     }
     let number = world.resource::<WorkerIndex>().by_label.len();
     let settings = &world.resource::<Policy>().0;
     let (per_user, total) = (settings.saved_workers_per_user_max, settings.saved_workers_total_max);
-    let mut known = known(world);
+    let mut known = known(world, workers);
     // Within an address the workers that are here come first, then the latest seen: those beyond the cap stand last.
     known.sort_by(|one, other| (&one.address, one.rank()).cmp(&(&other.address, other.rank())));
     let of_one_address = known.chunk_by(|one, other| one.address == other.address);
@@ -91,8 +95,7 @@ impl Known {
     }
 }
 
-fn known(world: &mut World) -> Vec<Known> {
-    let mut workers = world.query::<(Entity, &WorkerIdentity, &WorkerTotals, &WorkerPresence)>();
+fn known(world: &World, workers: &mut Workers) -> Vec<Known> {
     let known = workers.iter(world).map(|(entity, identity, totals, presence)| Known {
         entity,
         label: identity.label.clone(),
