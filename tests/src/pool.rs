@@ -293,9 +293,11 @@ impl Pool {
 
     /// Work of the subsidy alone for a new tip, as the node's side makes it, not yet pushed: what was sent ahead fits it.
     pub fn next_bare_tip(&mut self) -> Template {
-        let next = self.next_tip();
-        let coinbase_value = Sats::subsidy(next.height, Network::Regtest.halving_interval());
-        Template { coinbase_value, ..work::subsidy_only(next.id.0, self.tip, self.now.unix) }
+        self.tip += 1;
+        self.templates += 1;
+        let bare = work::subsidy_only(self.templates, self.tip, self.now.unix);
+        let coinbase_value = Sats::subsidy(bare.height, Network::Regtest.halving_interval());
+        Template { coinbase_value, ..bare }
     }
 
     // Each of these is one tick.

@@ -58,15 +58,7 @@ pub fn template(id: u64, tip: u32, now: UnixTime) -> Template {
     let transactions = transactions(tip, 6);
     let bytes: Vec<u8> = transactions.iter().flat_map(serialize).collect();
     Template {
-        id: TemplateId(id),
         kind: TemplateKind::Full,
-        height: 1000 + tip,
-        version: 0x2000_0000,
-        previous_block: tip_hash(tip),
-        bits: HARD_BITS,
-        network_target: Target::from_compact(HARD_BITS).expect("difficulty 1"),
-        current_time: now,
-        min_time: UnixTime::from_seconds(now.seconds() - 3600),
         coinbase_value: COINBASE_VALUE,
         fees: Sats(12_347),
         witness_commitment: Some(witness_commitment(&transactions)),
@@ -74,14 +66,22 @@ pub fn template(id: u64, tip: u32, now: UnixTime) -> Template {
         transaction_count: transactions.len() as u32,
         transactions: bytes.into(),
         weight: transactions.iter().map(|transaction| transaction.weight().to_wu()).sum(),
-        received_at: now,
+        ..subsidy_only(id, tip, now)
     }
 }
 
 /// A subsidy-only template for the same tip.
 pub fn subsidy_only(id: u64, tip: u32, now: UnixTime) -> Template {
     Template {
+        id: TemplateId(id),
         kind: TemplateKind::SubsidyOnly,
+        height: 1000 + tip,
+        version: 0x2000_0000,
+        previous_block: tip_hash(tip),
+        bits: HARD_BITS,
+        network_target: Target::from_compact(HARD_BITS).expect("difficulty 1"),
+        current_time: now,
+        min_time: UnixTime::from_seconds(now.seconds() - 3600),
         coinbase_value: Sats(5_000_000_000),
         fees: Sats::ZERO,
         witness_commitment: Some(witness_commitment(&[])),
@@ -89,7 +89,7 @@ pub fn subsidy_only(id: u64, tip: u32, now: UnixTime) -> Template {
         transaction_count: 0,
         transactions: [].into(),
         weight: 0,
-        ..template(id, tip, now)
+        received_at: now,
     }
 }
 
