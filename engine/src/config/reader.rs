@@ -239,7 +239,7 @@ impl Reader {
 
     fn problem(&mut self, origin: Origin, key: &str, value: Option<String>, message: String) {
         let value = value.filter(|_| !self.secret && !is_secret(key)).map(|value| without_user(&value));
-        self.problems.push(Problem { origin, key: key.to_owned(), value, message });
+        self.problems.push(Problem { origin, key: without_address(key), value, message });
     }
 }
 
@@ -276,6 +276,11 @@ fn without_user(value: &str) -> String {
     }
 }
 
+/// A key without what stands behind a scheme: in a broken line an address, and its password, may be taken for a name.
+fn without_address(key: &str) -> String {
+    key.split_once("://").map_or_else(|| without_user(key), |(scheme, _)| format!("{scheme}://***"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +298,18 @@ mod tests {
             ("plain", "plain"),
         ] {
             assert_eq!(without_user(value), shown, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_was_taken_for_a_key_is_not_repeated() {
+        for (key, shown) in [
+            ("http://me:hush@node:8332", "http://***"),
+            ("bitcoin.http://me:hu", "bitcoin.http://***"),
+            ("me:hush@node:8332", "***@node:8332"),
+            ("pool.listn", "pool.listn"),
+        ] {
+            assert_eq!(without_address(key), shown, "{key}");
         }
     }
 }
