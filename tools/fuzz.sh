@@ -19,7 +19,7 @@ targets() { find "$home/targets" -name '*.rs' -exec basename {} .rs \; | sort; }
 bytes_max() {
     case "$1" in
         template_json) echo 2048 ;;
-        config | upstream_frames) echo 1024 ;;
+        upstream_frames) echo 1024 ;;
         noise_handshake | v2_session) echo 256 ;;
         store_file) echo 128 ;;
         *) echo 512 ;;

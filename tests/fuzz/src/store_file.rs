@@ -1,8 +1,9 @@
 //! A store whose file was damaged: it is refused with an error, or it opens, answers every question with rows or an error,
 //! takes new rows, and opens again. It never ends the program.
 //!
-//! Input: changes to a store with some of everything in it, four bytes each: place (two bytes, over the whole file in steps
-//! or within a page, as the third says), kind and value.
+//! Input: a byte that says which file and what is left out of what follows, then changes to a store with some of everything
+//! in it, four bytes each: place (two bytes, over the whole file in steps or within a page, as the third says), kind and
+//! value.
 
 use crate::bytes::Bytes;
 use redb::StorageBackend;
@@ -78,23 +79,30 @@ static IMAGES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 /// Runs one input.
 pub fn check(data: &[u8]) {
     let mut bytes = Bytes(data);
-    let mut image = IMAGES[usize::from(bytes.byte() & 1)].clone();
+    let how = bytes.byte();
+    let mut image = IMAGES[usize::from(how & 1)].clone();
     while !bytes.is_empty() {
         damage(&mut image, &mut bytes);
     }
     let disk = Disk(Arc::new(Mutex::new(image)));
     let Ok((mut store, restored)) = open(&disk) else { return };
     look_at(&restored);
-    ask(&store);
+    if how & 2 == 0 {
+        ask(&store);
+    }
     // A refused batch, a failed commit or retention are the disk's fault and said; what counts is that they return.
     let _ = store.offer(batch(9));
     let committed = store.commit();
-    let _ = store.prune();
+    if how & 4 == 0 {
+        let _ = store.prune();
+    }
     if committed.is_ok() {
         ask(&store);
     }
     drop(store);
-    let _ = open(&disk);
+    if how & 8 == 0 {
+        let _ = open(&disk);
+    }
 }
 
 fn damage(image: &mut Vec<u8>, bytes: &mut Bytes<'_>) {

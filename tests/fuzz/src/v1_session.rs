@@ -168,19 +168,18 @@ fn filled_in(line: &[u8], job: &str, time: u32) -> Vec<u8> {
 /// What a line is owed, by a JSON library's tree; `None` is silence.
 fn expected(line: &[u8]) -> Option<Owed> {
     let Ok(Value::Object(members)) = serde_json::from_slice::<Value>(line) else { return Some(Owed::Perhaps) };
+    let id = members.get("id");
+    match id {
+        Some(Value::Array(_) | Value::Object(_)) => return Some(Owed::Reply(Value::Null)),
+        // Its text may be longer than what is echoed, with zeros and escapes that a tree does not keep.
+        Some(_) if line.len() > REQUEST_ID_BYTES_MAX && has_long_token(line) => return Some(Owed::Perhaps),
+        _ => {}
+    }
     let Some(method) = members.get("method").and_then(Value::as_str) else {
         let is_answer = members.contains_key("result") || members.contains_key("error");
-        let id = members.get("id").cloned().unwrap_or(Value::Null);
-        return match id {
-            Value::Array(_) | Value::Object(_) => Some(Owed::Reply(Value::Null)),
-            _ if is_answer => None.filter(|()| line.len() > REQUEST_ID_BYTES_MAX).map(|()| Owed::Perhaps),
-            id => Some(Owed::Reply(id)),
-        };
+        return (!is_answer).then(|| Owed::Reply(id.cloned().unwrap_or(Value::Null)));
     };
-    match members.get("id") {
-        Some(Value::Array(_) | Value::Object(_)) => Some(Owed::Reply(Value::Null)),
-        // Its text may be longer than what is echoed, with zeros and escapes that a tree does not keep.
-        Some(_) if line.len() > REQUEST_ID_BYTES_MAX && has_long_token(line) => Some(Owed::Perhaps),
+    match id {
         Some(_) if matches!(method, "mining.pong" | "pong") => None,
         Some(id) => Some(Owed::Reply(id.clone())),
         // A handshake is answered even without an id, and a malformed one with an error.
