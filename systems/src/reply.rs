@@ -17,9 +17,9 @@ use bevy_ecs::world::Mut;
 use std::collections::HashSet;
 use std::time::Duration;
 use warppool_components::channel::{Channel, DifficultyEpochs, Vardiff};
-use warppool_components::channel_v2::ChannelV2;
+use warppool_components::channel_v2::{ChannelV2, ConnectionV2};
 use warppool_components::inbox::SharedBytes;
-use warppool_components::job::{Job, JobPayouts, Payout};
+use warppool_components::job::{Job, JobPayouts};
 use warppool_components::limits::{EXTRANONCE1_BYTES, KEEP_ALIVE_SECONDS};
 use warppool_components::outbox::{Body, Outbox, Write};
 use warppool_components::settings::PayoutSettings;
@@ -30,7 +30,7 @@ use warppool_net::wire::v1::emit::{self, Notify};
 mod v2;
 
 pub use v2::send_ahead;
-use v2::{Means, Roots, Subject, Tallies, Which};
+use v2::{Means, Roots, Subject, Tallies};
 
 /// Writes the answers to this tick's lines.
 pub fn answer(
@@ -142,16 +142,13 @@ pub fn send(
         notify_bytes: 0,
         unlike: HashSet::new(),
     };
+    let has_v2 = !means.links.is_empty();
     let turns = if fanout.is_done() { Vec::new() } else { fanout.take_largest() };
     outgoing.0.fanout_done = !turns.is_empty() && fanout.is_done();
     let turns = turns.into_iter().map(|turn| (turn.channel, Some(turn.is_clean)));
     for (entity, turn) in order.into_iter().map(|channel| (channel, None)).chain(turns) {
-        let Ok((_, channel, _, _, v2)) = receivers.get(entity) else { continue };
-        let has_siblings = v2.is_some_and(|v2| v2::has_siblings(&means.links, channel, v2));
-        if turn.is_some()
-            && has_siblings
-            && sending.serve_group(turn, entity, &mut means, &mut receivers, &mut outgoing.0)
-        {
+        let may_be_grouped = turn.is_some() && has_v2;
+        if may_be_grouped && sending.serve_group(turn, entity, &means.links, &mut receivers, &mut outgoing.0) {
             continue;
         }
         let Ok((_, mut channel, mut vardiff, mut epochs, v2)) = receivers.get_mut(entity) else { continue };
@@ -162,7 +159,7 @@ pub fn send(
                 if due.is_first && due.gets_job {
                     means.ahead.waiting.push(entity);
                 }
-                sending.serve_v2(&due, &channel, &mut v2, &mut means, &mut outgoing.0);
+                sending.serve_v2(&due, &channel, &mut v2, &mut outgoing.0);
             }
         }
         if due.gets_job {
@@ -170,11 +167,8 @@ pub fn send(
         }
     }
     totals.notify_bytes += sending.notify_bytes;
-    if let Some(latest) = &sending.latest {
-        means.fill_roots(Which::Latest, latest, &mut outgoing.0.bytes);
-    }
-    if let Some(ahead) = &sending.ahead {
-        means.fill_roots(Which::Ahead, ahead, &mut outgoing.0.bytes);
+    for sent in [&sending.latest, &sending.ahead].into_iter().flatten() {
+        means.fill_roots(sent, &mut outgoing.0.bytes);
     }
     if let Some(latest) = sending.latest.filter(|_| broadcast) {
         outgoing.0.new_tip = latest.job.clean;
@@ -212,6 +206,8 @@ struct Sendable<'a> {
     job: &'a Job,
     payouts: &'a mut JobPayouts,
     start: &'a CoinbaseStart,
+    /// Its merkle roots that are yet to be hashed.
+    roots: Roots,
 }
 
 /// The latest job, and the one that is sent ahead with it.
@@ -224,6 +220,7 @@ fn the_two<'a>(
         job,
         payouts: payouts.into_inner(),
         start,
+        roots: Roots::default(),
     };
     let Some(latest) = latest else { return (None, None) };
     let Some(ahead) = ahead.filter(|ahead| jobs.contains(*ahead)) else {
@@ -299,7 +296,7 @@ impl Sending<'_> {
     }
 
     /// All in one write.
-    fn serve_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, means: &mut Means, outbox: &mut Outbox) {
+    fn serve_v2(&mut self, due: &Due, channel: &Channel, v2: &mut ChannelV2, outbox: &mut Outbox) {
         if v2.is_closing {
             return;
         }
@@ -309,10 +306,7 @@ impl Sending<'_> {
         }
         let job = self.latest.as_ref().map(|latest| latest.job.id).filter(|_| due.gets_job);
         if let Some(payee) = job.and_then(|job| channel.payout_of(job)) {
-            self.give(payee, channel.extranonce1, v2, &mut means.roots, outbox);
-            if channel.payout == Some(payee) {
-                self.give_ahead(payee, channel.extranonce1, v2, means, outbox);
-            }
+            self.give(payee, channel.payout, channel.extranonce1, v2, outbox);
         }
         push_own(outbox, start, channel.key);
     }
@@ -323,22 +317,23 @@ impl Sending<'_> {
         &mut self,
         turn: Option<bool>,
         first: Entity,
-        means: &mut Means,
+        links: &Query<&ConnectionV2>,
         receivers: &mut Receivers,
         outbox: &mut Outbox,
     ) -> bool {
         let Some(id) = self.latest.as_ref().map(|latest| latest.job.id) else { return false };
         // Tip, the job that waits for the next one, payees.
-        let state = |entity: Entity| {
-            let (_, channel, _, _, v2) = receivers.get(entity).ok()?;
-            let lacks = channel.ready && !channel.owes_job && channel.last_job < Some(id);
-            let payees = (channel.payout_of(id), channel.payout);
-            v2.filter(|v2| lacks && !v2.is_closing).map(|v2| (v2.tip, v2.held, payees))
+        let state = |channel: &Channel, v2: &ChannelV2| {
+            let lacks = channel.ready && !channel.owes_job && channel.last_job < Some(id) && !v2.is_closing;
+            lacks.then(|| (v2.tip, v2.held, (channel.payout_of(id), channel.payout)))
         };
-        let Some(wanted) = state(first) else { return false };
         let Ok((_, channel, _, _, Some(v2))) = receivers.get(first) else { return false };
-        let is_alike = |member| state(member) == Some(wanted);
-        let members = v2::members_alike(&means.links, &mut self.unlike, channel, v2, is_alike);
+        let Some(wanted) = state(channel, v2) else { return false };
+        let is_alike = |member| {
+            let member = receivers.get(member).ok();
+            member.is_some_and(|(_, channel, _, _, v2)| v2.and_then(|v2| state(channel, v2)) == Some(wanted))
+        };
+        let members = v2::members_alike(links, &mut self.unlike, channel, v2, is_alike);
         if members.is_empty() {
             return false;
         }
@@ -352,10 +347,7 @@ impl Sending<'_> {
             }
         }
         if let (_, _, (Some(payee), next_payee)) = wanted {
-            self.give(payee, extranonce1, &mut group, &mut means.roots, outbox);
-            if next_payee == Some(payee) {
-                self.give_ahead(payee, extranonce1, &mut group, means, outbox);
-            }
+            self.give(payee, next_payee, extranonce1, &mut group, outbox);
         }
         push_own(outbox, start, key);
         for member in members {
@@ -368,51 +360,37 @@ impl Sending<'_> {
         true
     }
 
-    /// The messages that give a channel or group the latest job.
+    /// The messages that give a channel or group the latest job, and the one of the next height in the same write when its
+    /// payee is the same. For that one nobody waits: it does not make the first job of a tip longer.
     fn give(
         &mut self,
         payee: u32,
+        next_payee: Option<u32>,
         extranonce1: [u8; EXTRANONCE1_BYTES],
         v2: &mut ChannelV2,
-        roots: &mut Roots,
         outbox: &mut Outbox,
     ) {
         let from = outbox.bytes.len();
-        let (payout, job) = self.payout(payee);
-        let subject = Subject { job, payout, payee, extranonce1 };
-        v2::give(&mut outbox.bytes, v2, &subject, roots);
-        self.notify_bytes += (outbox.bytes.len() - from) as u64;
-    }
-
-    /// The job of the next height, in the same write as the latest one. Nobody waits for it: it does not make the first job of
-    /// a tip longer.
-    fn give_ahead(
-        &mut self,
-        payee: u32,
-        extranonce1: [u8; EXTRANONCE1_BYTES],
-        v2: &mut ChannelV2,
-        means: &mut Means,
-        outbox: &mut Outbox,
-    ) {
         let is_first_of_tip = self.latest.as_ref().is_none_or(|latest| latest.job.clean);
-        let ahead = self.ahead.as_mut().filter(|ahead| !is_first_of_tip && v2::lacks(v2, ahead.job));
-        let Some(Sendable { job, payouts, .. }) = ahead else { return };
-        let from = outbox.bytes.len();
-        let payout = jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings);
-        let subject = Subject { job, payout, payee, extranonce1 };
-        v2::give_ahead(&mut outbox.bytes, v2, &subject, &mut means.ahead_roots);
+        if let Some(latest) = &mut self.latest {
+            let payout = jobs::payout(latest.job, latest.payouts, payee, self.payees.payee(payee), self.settings);
+            let subject = Subject { job: latest.job, payout, payee, extranonce1 };
+            v2::give(&mut outbox.bytes, v2, &subject, &mut latest.roots);
+        }
+        let is_wanted =
+            |ahead: &&mut Sendable| !is_first_of_tip && next_payee == Some(payee) && v2::lacks(v2, ahead.job);
+        if let Some(ahead) = self.ahead.as_mut().filter(is_wanted) {
+            let payout = jobs::payout(ahead.job, ahead.payouts, payee, self.payees.payee(payee), self.settings);
+            let subject = Subject { job: ahead.job, payout, payee, extranonce1 };
+            v2::give_ahead(&mut outbox.bytes, v2, &subject, &mut ahead.roots);
+        }
         self.notify_bytes += (outbox.bytes.len() - from) as u64;
-    }
-
-    /// The latest job's coinbase for a payee, and the job.
-    fn payout(&mut self, payee: u32) -> (&mut Payout, &Job) {
-        let Sendable { job, payouts, .. } = self.latest.as_mut().expect("asked only when there is a job");
-        (jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings), job)
     }
 
     /// The text of the latest job for a payee. The first job of a channel is always a clean one, as is that of a tip.
     fn notify(&mut self, payee: u32, clean: bool) -> SharedBytes {
-        let (payout, job) = self.payout(payee);
+        let Sendable { job, payouts, .. } = self.latest.as_mut().expect("asked only when there is a job");
+        let payout = jobs::payout(job, payouts, payee, self.payees.payee(payee), self.settings);
         let kept = if clean { &mut payout.notify_clean } else { &mut payout.notify };
         kept.get_or_insert_with(|| notify_text(job, &payout.coinbase_suffix, clean)).clone()
     }

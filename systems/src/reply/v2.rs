@@ -18,7 +18,7 @@ use crate::reply::{Sendable, push_own};
 use crate::resources::{Outgoing, Policy, PoolTotals, Replies};
 use crate::sha256d::{Hasher, Share};
 use bevy_ecs::entity::Entity;
-use bevy_ecs::system::{Local, Query, Res, ResMut, SystemParam};
+use bevy_ecs::system::{Query, Res, ResMut, SystemParam};
 use std::collections::HashSet;
 use warppool_components::channel::Channel;
 use warppool_components::channel_v2::{ChannelV2, ConnectionV2};
@@ -110,9 +110,9 @@ pub(super) struct Subject<'a> {
     pub(super) extranonce1: [u8; EXTRANONCE1_BYTES],
 }
 
-/// Where merkle roots of standard channels are to stand among the bytes that are written.
+/// Where merkle roots of standard channels are to stand among the bytes that are written, all of one job.
 #[derive(Debug, Default)]
-pub struct Roots(Vec<Missing>);
+pub(super) struct Roots(Vec<Missing>);
 
 #[derive(Debug)]
 struct Missing {
@@ -135,31 +135,30 @@ impl Roots {
         let extranonce = subject.job.extranonce(subject.extranonce1, &[0; EXTRANONCE2_BYTES]);
         self.0.push(Missing { at, payee: subject.payee, extranonce });
     }
+}
 
-    /// Hashes what is missing, all of one job, and puts it in its place.
-    fn fill(&mut self, hasher: &Hasher, sent: &Sendable<'_>, out: &mut [u8]) {
-        let Sendable { job, payouts, start } = sent;
-        let mut hashes = [ShareHash { header: [0; 80], hash: Hash256::ZERO }; ROOTS_PER_BATCH];
-        for missing in self.0.chunks(ROOTS_PER_BATCH) {
-            let mut shares = [Share::EMPTY; ROOTS_PER_BATCH];
-            for (share, missing) in shares.iter_mut().zip(missing) {
-                let payout = payouts.by_payee[missing.payee as usize].as_ref().expect("its job was written just now");
-                *share = Share {
-                    midstate: &start.midstate,
-                    tail: &start.tail,
-                    extranonce: &missing.extranonce,
-                    suffix: &payout.coinbase_suffix,
-                    branches: &job.template.merkle_branches,
-                    ..Share::EMPTY
-                };
-            }
-            hasher.hash(&shares[..missing.len()], &mut hashes[..missing.len()]);
-            for (missing, hash) in missing.iter().zip(&hashes) {
-                let root = &hash.header[ROOT_IN_HEADER..ROOT_IN_HEADER + ROOT_BYTES];
-                out[missing.at..missing.at + ROOT_BYTES].copy_from_slice(root);
-            }
+/// Hashes the roots of a job and puts them in their places.
+fn fill(hasher: &Hasher, sent: &Sendable<'_>, out: &mut [u8]) {
+    let Sendable { job, payouts, start, roots } = sent;
+    let mut hashes = [ShareHash { header: [0; 80], hash: Hash256::ZERO }; ROOTS_PER_BATCH];
+    for missing in roots.0.chunks(ROOTS_PER_BATCH) {
+        let mut shares = [Share::EMPTY; ROOTS_PER_BATCH];
+        for (share, missing) in shares.iter_mut().zip(missing) {
+            let payout = payouts.by_payee[missing.payee as usize].as_ref().expect("its job was written just now");
+            *share = Share {
+                midstate: &start.midstate,
+                tail: &start.tail,
+                extranonce: &missing.extranonce,
+                suffix: &payout.coinbase_suffix,
+                branches: &job.template.merkle_branches,
+                ..Share::EMPTY
+            };
         }
-        self.0.clear();
+        hasher.hash(&shares[..missing.len()], &mut hashes[..missing.len()]);
+        for (missing, hash) in missing.iter().zip(&hashes) {
+            let root = &hash.header[ROOT_IN_HEADER..ROOT_IN_HEADER + ROOT_BYTES];
+            out[missing.at..missing.at + ROOT_BYTES].copy_from_slice(root);
+        }
     }
 }
 
@@ -220,33 +219,16 @@ pub struct Means<'w, 's> {
     /// The channels of each connection.
     pub(super) links: Query<'w, 's, &'static ConnectionV2>,
     hashing: Option<Res<'w, Hashing>>,
-    /// Roots of the latest job that are yet to be hashed.
-    pub(super) roots: Local<'s, Roots>,
-    /// Roots of the job that is sent ahead that are yet to be hashed.
-    pub(super) ahead_roots: Local<'s, Roots>,
-}
-
-/// Whose roots.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Which {
-    /// The latest job's.
-    Latest,
-    /// Those of the job that is sent ahead.
-    Ahead,
 }
 
 impl Means<'_, '_> {
-    /// Puts the roots of a job into what was written.
-    pub(super) fn fill_roots(&mut self, which: Which, sent: &Sendable<'_>, out: &mut [u8]) {
-        let roots = match which {
-            Which::Latest => &mut self.roots,
-            Which::Ahead => &mut self.ahead_roots,
-        };
-        if roots.0.is_empty() {
+    /// Puts the roots of a job into what was written of it.
+    pub(super) fn fill_roots(&self, sent: &Sendable<'_>, out: &mut [u8]) {
+        if sent.roots.0.is_empty() {
             return;
         }
         let hashing = self.hashing.as_deref().copied().unwrap_or_else(Hashing::of_this_machine);
-        roots.fill(&hashing.hasher, sent, out);
+        fill(&hashing.hasher, sent, out);
     }
 }
 
@@ -270,7 +252,7 @@ pub fn send_ahead(
         means.ahead.waiting.clear();
         return;
     };
-    let payouts = payouts.into_inner();
+    let mut sent = Sendable { job, payouts: payouts.into_inner(), start, roots: Roots::default() };
     let outbox = &mut outgoing.0;
     let (first_byte, mut unlike) = (outbox.bytes.len(), HashSet::new());
     let rest = means.ahead.waiting.len().saturating_sub(FANOUT_CONNECTIONS_PER_TICK);
@@ -284,10 +266,10 @@ pub fn send_ahead(
         });
         let address = if together.is_empty() { v2.number } else { v2.group };
         let to = ChannelV2 { number: address, ..v2.clone() };
-        let payout = jobs::payout(job, payouts, payee, payees.payee(payee), &policy.0.payout);
+        let payout = jobs::payout(job, sent.payouts, payee, payees.payee(payee), &policy.0.payout);
         let from = outbox.bytes.len() as u32;
         let subject = Subject { job, payout, payee, extranonce1 };
-        send_job(&mut outbox.bytes, &to, &subject, None, &mut means.ahead_roots);
+        send_job(&mut outbox.bytes, &to, &subject, None, &mut sent.roots);
         push_own(outbox, from, key);
         for member in together.into_iter().chain([entity]) {
             if let Ok((_, mut v2)) = channels.get_mut(member) {
@@ -296,18 +278,12 @@ pub fn send_ahead(
         }
     }
     totals.notify_bytes += (outbox.bytes.len() - first_byte) as u64;
-    means.fill_roots(Which::Ahead, &Sendable { job, payouts, start }, &mut outbox.bytes);
+    means.fill_roots(&sent, &mut outbox.bytes);
 }
 
 /// Whether a channel that has work was not sent the job ahead.
 pub(super) fn lacks(channel: &ChannelV2, job: &Job) -> bool {
     !channel.is_closing && channel.tip.is_some() && channel.held != Some(job.number)
-}
-
-/// Whether there are other extended channels in a channel's group.
-pub(super) fn has_siblings(links: &Query<&ConnectionV2>, channel: &Channel, v2: &ChannelV2) -> bool {
-    let link = links.get(channel.connection).ok().filter(|_| v2.is_extended);
-    link.is_some_and(|link| link.members(v2.group).nth(1).is_some())
 }
 
 /// The extended channels of a channel's group, itself among them, when there are several and all are alike; else none. `unlike`
