@@ -57,9 +57,9 @@ pub fn script_for_people(height: u32, number: u32, tag: &str) -> Vec<u8> {
 }
 
 /// The start of the scriptSig of a coinbase that somebody else made, for people: what of it stands before our bytes.
-pub fn script_of_prefix(prefix: &[u8]) -> Vec<u8> {
+pub fn script_of_prefix(prefix: &[u8]) -> &[u8] {
     // Version, count of inputs, outpoint, length of the script.
-    prefix.get(4 + 1 + 36 + 1..).unwrap_or_default().to_vec()
+    prefix.get(4 + 1 + 36 + 1..).unwrap_or_default()
 }
 
 /// The bytes behind the extranonce, without witness.

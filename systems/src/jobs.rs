@@ -46,14 +46,16 @@ impl CoinbaseStart {
 /// Makes the job that is due, if one is, and the one to be sent ahead of the next tip. The first job of a tip goes alone.
 pub fn jobs(world: &mut World) {
     let now = world.resource::<Moment>().0;
-    let due = due(world, now);
-    let is_clean = due.as_ref().map(|(_, clean)| *clean);
-    if let Some((template, clean)) = due {
-        make_job(world, now, &template, clean);
-    }
-    // What is made now goes to everybody, also to those who still wait for the first job of the tip.
-    if is_clean == Some(false) || is_clean.is_none() && world.resource::<Fanout>().is_done() {
-        ahead::reserve(world, now);
+    match due(world, now) {
+        Some((template, clean)) => {
+            make_job(world, now, &template, clean);
+            // What is made now goes to everybody, also to those who still wait for the first job of the tip.
+            if !clean {
+                ahead::reserve(world, now);
+            }
+        }
+        None if world.resource::<Fanout>().is_done() => ahead::reserve(world, now),
+        None => {}
     }
 }
 
@@ -90,9 +92,7 @@ fn may_refresh(view: &NodeView) -> bool {
 
 fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) {
     let tag = coinbase::tag_text(&world.resource::<Policy>().0.pool_tag);
-    let ntime = template.time_at(now.unix).header_seconds();
-    let earliest = if clean { 0 } else { earliest_time(world) };
-    let is_step_of_a_clock = earliest.saturating_sub(ntime) <= CLOCK_STEP_SECONDS_MAX;
+    let ntime = header_time(world, now, template, clean);
     let (id, tip) = number_job(world, now, template, clean);
     let prepared = if clean { ahead::take(world, template) } else { None };
     let known = prepared.and_then(|entity| world.get::<Job>(entity));
@@ -103,7 +103,7 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
         id,
         tip,
         number,
-        ntime: if is_step_of_a_clock { ntime.max(earliest) } else { ntime },
+        ntime,
         template: Arc::clone(template),
         coinbase_prefix: coinbase_prefix.unwrap_or_else(|| coinbase::prefix(template, number, &tag).into()),
         created_at: now.instant,
@@ -142,11 +142,14 @@ fn make_job(world: &mut World, now: Now, template: &Arc<Template>, clean: bool) 
 /// was told before might be refused as too new.
 const CLOCK_STEP_SECONDS_MAX: u32 = 60;
 
-/// On one tip no job begins earlier than the one before: a miner was told that time as the earliest. What a node shows now may be
-/// a second before what its last template let one expect.
-fn earliest_time(world: &World) -> u32 {
-    let latest = world.resource::<JobBoard>().latest();
-    latest.and_then(|entity| world.get::<Job>(entity)).map_or(0, |job| job.ntime)
+/// The time in a new job's header. On one tip no job begins earlier than the one before: a miner was told that time as the
+/// earliest, and what a node shows now may be a second before what its last template let one expect.
+fn header_time(world: &World, now: Now, template: &Template, clean: bool) -> u32 {
+    let ntime = template.time_at(now.unix).header_seconds();
+    let before = world.resource::<JobBoard>().latest().filter(|_| !clean).and_then(|entity| world.get::<Job>(entity));
+    let earliest = before.map_or(0, |job| job.ntime);
+    let is_step_of_a_clock = earliest.saturating_sub(ntime) <= CLOCK_STEP_SECONDS_MAX;
+    if is_step_of_a_clock { ntime.max(earliest) } else { ntime }
 }
 
 fn number_job(world: &mut World, now: Now, template: &Template, clean: bool) -> (JobId, TipNumber) {
@@ -168,7 +171,7 @@ fn picture(world: &World, job: &Job, now: Now, tag: String) -> JobSnapshot {
     let payee = payee.filter(|payee| !payee.is_upstream());
     let script = match &job.given {
         None => coinbase::script_for_people(template.height, job.number, &tag),
-        Some(given) => coinbase::script_of_prefix(&given.prefix),
+        Some(given) => coinbase::script_of_prefix(&given.prefix).to_vec(),
     };
     JobSnapshot {
         id: format!("{:x}", job.id.0),

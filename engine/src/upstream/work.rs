@@ -7,6 +7,7 @@ use warppool_components::node::NodeEvent;
 use warppool_components::template::{Template, TemplateId, TemplateKind};
 use warppool_components::units::{Hash256, Sats, Target, UnixTime};
 use warppool_components::upstream::{GivenCoinbase, GivenWork, UPSTREAM_OWN_BYTES};
+use warppool_systems::coinbase::script_of_prefix;
 
 /// Version bits that miners roll (BIP320). They are zero in what miners are given, so that bits and whole versions can be told
 /// apart, and no pool above is of use that allows less.
@@ -124,9 +125,7 @@ fn unused_bytes(own_bytes: usize) -> usize {
 
 /// The height that a coinbase begins its script with (BIP34); 0 when it cannot be read. For people.
 fn height(prefix: &[u8]) -> u32 {
-    // Version, count of inputs, outpoint, length of the script.
-    let script = prefix.get(4 + 1 + 36 + 1..).unwrap_or_default();
-    match script {
+    match script_of_prefix(prefix) {
         [small @ 0x51..=0x60, ..] => u32::from(small - 0x50),
         [length @ 1..=4, rest @ ..] if rest.len() >= usize::from(*length) => {
             rest[..usize::from(*length)].iter().rev().fold(0, |height, byte| height << 8 | u32::from(*byte))
