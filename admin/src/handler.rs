@@ -11,7 +11,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMa
 use hyper::{Method, Request, Response, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use warppool_components::limits::{EVENT_LISTENERS_MAX, HTTP_BODY_BYTES_MAX};
 use warppool_components::units::UnixTime;
 
@@ -185,8 +185,7 @@ fn client_address(headers: &HeaderMap, peer: IpAddr, trust_proxy_headers: bool) 
 
 /// The time of day, which tells runs apart and dates what no snapshot dates.
 pub(crate) fn wall_clock() -> UnixTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().into()
 }
 
 #[cfg(test)]

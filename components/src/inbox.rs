@@ -48,23 +48,24 @@ pub struct Closed {
     pub reason: CloseReason,
 }
 
-/// A sentence of the operator for miners' screens and logs.
+/// What the operator has to say to miners.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MinerMessage {
     /// `address.name`, or an address for all of its workers; nobody means everybody.
     pub worker: Option<Arc<str>>,
-    /// At most [`MINER_MESSAGE_BYTES_MAX`](crate::limits::MINER_MESSAGE_BYTES_MAX), without control characters.
-    pub text: Arc<str>,
+    /// What they are told.
+    pub content: MinerMessageContent,
 }
 
-/// The operator wants miners to connect anew, here or elsewhere.
+/// What miners can be told.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MinerMove {
-    /// `address.name`, or an address for all of its workers; nobody means everybody.
-    pub worker: Option<Arc<str>>,
-    /// Host and port of the pool from now on; nothing means where they are. At most
+pub enum MinerMessageContent {
+    /// A sentence for their screens and logs: at most
+    /// [`MINER_MESSAGE_BYTES_MAX`](crate::limits::MINER_MESSAGE_BYTES_MAX), without control characters.
+    Show(Arc<str>),
+    /// They are to connect anew. Host and port of the pool from now on, nothing means where they are; at most
     /// [`RECONNECT_HOST_BYTES_MAX`](crate::limits::RECONNECT_HOST_BYTES_MAX) bytes of printable ASCII.
-    pub place: Option<(Arc<str>, u16)>,
+    Reconnect(Option<(Arc<str>, u16)>),
 }
 
 /// An order from outside the engine.
@@ -72,10 +73,8 @@ pub struct MinerMove {
 pub enum Command {
     /// New settings; those that can change live do, from the next job on.
     Reload(Box<Settings>),
-    /// Show miners a sentence.
-    ShowMessage(MinerMessage),
-    /// Tell miners to connect anew.
-    Reconnect(MinerMove),
+    /// Tell miners something.
+    TellMiners(MinerMessage),
     /// Write everything down, tell miners nothing, close every connection: the pool stops.
     Shutdown,
 }

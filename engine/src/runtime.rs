@@ -21,7 +21,7 @@ use refused::Refused;
 use source::Source;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 use warppool_admin::{AdminHandle, AdminOptions, Publisher};
 use warppool_components::inbox::{Command, Inbox, Now};
 use warppool_components::limits::NODE_EVENTS_QUEUED_MAX;
@@ -30,7 +30,7 @@ use warppool_components::outbox::{NoticeLevel, Outbox};
 use warppool_components::record::Restored;
 use warppool_components::settings::Settings;
 use warppool_components::snapshot::Snapshot;
-use warppool_components::units::{Instant, UnixTime};
+use warppool_components::units::Instant;
 use warppool_io::failpoint;
 use warppool_io::node::{self, Upkeep};
 use warppool_io::store::{self, Store, StoreOptions};
@@ -255,8 +255,8 @@ impl Pool {
             self.sockets.set_rate_limits(settings.rate_limits);
             inbox.commands.push(Command::Reload(Box::new(settings)));
         }
-        for (command, sender) in self.stop.take_for_miners() {
-            inbox.commands.push(command);
+        for (message, sender) in self.stop.take_for_miners() {
+            inbox.commands.push(Command::TellMiners(message));
             self.message_senders.push(sender);
         }
         if stopping {
@@ -300,7 +300,8 @@ impl Pool {
         self.publish(outbox);
     }
 
-    /// Hands found blocks to the nodes, or shares to the pool that gave the work, and only then to the store; neither waits for what miners are to be told.
+    /// Hands found blocks to the nodes, or shares to the pool that gave the work, and only then to the store; neither waits
+    /// for what miners are to be told.
     fn submit(&mut self, outbox: &mut Outbox, ticked_at: Now) {
         self.source.forward(outbox.upstream.drain(..));
         if !outbox.blocks.is_empty() {
@@ -421,8 +422,7 @@ impl Clock {
 
     fn now(&self) -> Now {
         let instant = self.instant(std::time::Instant::now());
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { instant, unix: UnixTime::from_millis(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)) }
+        Now { instant, unix: SystemTime::now().into() }
     }
 
     /// A number that differs from one start to the next.

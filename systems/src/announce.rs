@@ -3,7 +3,7 @@
 //! It stands behind all answers and jobs of the tick, and only those hear it that have a worker: before that, firmware
 //! does not expect lines that it did not ask for. Stratum V2 has no message for sentences, only one for connecting anew.
 
-use crate::resources::{Announcement, Messages, Outgoing, WorkerIndex};
+use crate::resources::{Messages, Outgoing, WorkerIndex};
 use bevy_ecs::entity::Entity;
 use bevy_ecs::query::Has;
 use bevy_ecs::system::{Query, Res, ResMut};
@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use warppool_components::channel::Channel;
 use warppool_components::channel_v2::ChannelV2;
-use warppool_components::inbox::SharedBytes;
+use warppool_components::inbox::{MinerMessageContent, SharedBytes};
 use warppool_components::outbox::{Body, Write};
 use warppool_components::worker::WorkerIdentity;
 use warppool_net::wire::v1::emit;
@@ -30,14 +30,14 @@ pub fn announce(
         return;
     }
     for message in messages.0.drain(..) {
-        let said = Said::new(&message);
-        let is_for = |worker: Entity| concerns(said.worker, worker, &index, &identities);
+        let said = Said::new(&message.content);
+        let is_for = |worker: Entity| concerns(message.worker.as_ref(), worker, &index, &identities);
         let mut told = HashSet::new();
         for (channel, is_v2) in &channels {
             let hears = channel.ready && channel.submitters.iter().any(|(_, worker)| is_for(worker));
-            let body = if is_v2 { &said.frame } else { &said.line };
+            let body = if is_v2 { said.frame.as_ref() } else { Some(&said.line) };
             // A connection of Stratum V2 is told once, however many channels it has.
-            let Some(body) = body.as_ref().filter(|_| hears && told.insert(channel.key)) else { continue };
+            let Some(body) = body.filter(|_| hears && told.insert(channel.key)) else { continue };
             outgoing.0.writes.push(Write { connection: channel.key, body: Body::Shared(body.clone()) });
         }
         outgoing.0.messages_shown.push(told.len() as u32);
@@ -45,26 +45,25 @@ pub fn announce(
 }
 
 /// A message as it is written in both protocols.
-struct Said<'a> {
-    worker: Option<&'a Arc<str>>,
-    line: Option<SharedBytes>,
+struct Said {
+    line: SharedBytes,
     frame: Option<SharedBytes>,
 }
 
-impl<'a> Said<'a> {
-    fn new(message: &'a Announcement) -> Self {
+impl Said {
+    fn new(content: &MinerMessageContent) -> Self {
         let mut line = Vec::new();
-        match message {
-            Announcement::Sentence(sentence) => {
-                emit::show_message(&mut line, &sentence.text);
-                Self { worker: sentence.worker.as_ref(), line: Some(line.into()), frame: None }
+        match content {
+            MinerMessageContent::Show(text) => {
+                emit::show_message(&mut line, text);
+                Self { line: line.into(), frame: None }
             }
-            Announcement::Move(order) => {
-                let (place, mut frame) = (order.place.as_ref(), Vec::new());
-                let (new_host, new_port) = place.map_or(("", 0), |(host, port)| (&**host, *port));
-                emit::reconnect(&mut line, place.map(|(host, port)| (&**host, *port)));
+            MinerMessageContent::Reconnect(place) => {
+                let place = place.as_ref().map(|(host, port)| (&**host, *port));
+                let ((new_host, new_port), mut frame) = (place.unwrap_or(("", 0)), Vec::new());
+                emit::reconnect(&mut line, place);
                 Reconnect { new_host: new_host.into(), new_port }.encode(&mut frame);
-                Self { worker: order.worker.as_ref(), line: Some(line.into()), frame: Some(frame.into()) }
+                Self { line: line.into(), frame: Some(frame.into()) }
             }
         }
     }

@@ -6,8 +6,8 @@ use crate::identity;
 use crate::jobs;
 use crate::payees::Payees;
 use crate::resources::{
-    Announcement, BlockNews, ConnectionIndex, Incoming, JobBoard, Messages, Moment, NodeView, Outgoing, Policy,
-    PoolTotals, Replies, Stopping, Unsaved, WorkerIndex,
+    BlockNews, ConnectionIndex, Incoming, JobBoard, Messages, Moment, NodeView, Outgoing, Policy, PoolTotals, Replies,
+    Stopping, Unsaved, WorkerIndex,
 };
 use crate::upstream;
 use bevy_ecs::entity::Entity;
@@ -160,8 +160,7 @@ fn obey(world: &mut World, command: Command) {
             ahead::discard(world);
             pay_anew(world);
         }
-        Command::ShowMessage(message) => world.resource_mut::<Messages>().0.push(Announcement::Sentence(message)),
-        Command::Reconnect(order) => world.resource_mut::<Messages>().0.push(Announcement::Move(order)),
+        Command::TellMiners(message) => world.resource_mut::<Messages>().0.push(message),
         // Connections end in `reap::stop`: lines that came with the order still count, one may be a block.
         Command::Shutdown => world.insert_resource(Stopping(true)),
     }

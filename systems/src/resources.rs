@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use warppool_components::block::BlockState;
 use warppool_components::connection::ConnectionKey;
-use warppool_components::inbox::{Inbox, MinerMessage, MinerMove, Now};
+use warppool_components::inbox::{Inbox, MinerMessage, Now};
 use warppool_components::job::{JobId, TipNumber};
 use warppool_components::limits::{BLOCKS_KNOWN_MAX, EXTRANONCE2_BYTES, UPSTREAM_EXTRANONCE2_BYTES};
 use warppool_components::node::NodeStatus;
@@ -209,16 +209,7 @@ pub struct Closing(pub Vec<Entity>);
 
 /// What the operator has to say to miners in this tick.
 #[derive(Resource, Debug, Default)]
-pub struct Messages(pub Vec<Announcement>);
-
-/// Something that the operator has to say to miners.
-#[derive(Debug)]
-pub enum Announcement {
-    /// A sentence to show.
-    Sentence(MinerMessage),
-    /// They are to connect anew.
-    Move(MinerMove),
-}
+pub struct Messages(pub Vec<MinerMessage>);
 
 /// How often each address may authorize beside the first time of a connection. Only for look-ups, as the world must not
 /// depend on the order of a table.

@@ -1,7 +1,7 @@
 //! The two clocks: one that only moves forward, one that people and block headers use.
 
 use std::ops::{Add, Sub};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment on the engine's monotonic clock, in nanoseconds since an arbitrary start. The runtime reads the
 /// clock; everything else is given the moment.
@@ -59,5 +59,13 @@ impl UnixTime {
     /// Seconds as a block header holds them, until the year 2106.
     pub fn header_seconds(self) -> u32 {
         u32::try_from(self.seconds()).unwrap_or(u32::MAX)
+    }
+}
+
+/// A clock before 1970 has not been set: it counts as 1970.
+impl From<SystemTime> for UnixTime {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 }

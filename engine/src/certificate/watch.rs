@@ -9,9 +9,8 @@ use crossbeam::channel::{self, RecvTimeoutError, Sender};
 use std::fs;
 use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 use warppool_components::limits::CERTIFICATE_ORDERS_QUEUED_MAX;
-use warppool_components::units::UnixTime;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -134,9 +133,7 @@ impl Follower {
             return;
         }
         self.reminded_at = Some(Instant::now());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = UnixTime::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-        certificate.reminder(now).iter().for_each(|sentence| tracing::warn!("{sentence}"));
+        certificate.reminder(SystemTime::now().into()).iter().for_each(|sentence| tracing::warn!("{sentence}"));
     }
 }
 
@@ -163,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_change_is_read_once_and_only_when_it_has_lasted() {
-        let state = |seconds: u64| [Some((UNIX_EPOCH + Duration::from_secs(seconds), 1, 1)), None];
+        let state = |seconds: u64| [Some((SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), 1, 1)), None];
         let mut follower = Follower { served: None, read: state(1), last: state(1), reminded_at: None };
         for (seconds, expected) in [
             (1, false),

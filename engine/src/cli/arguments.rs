@@ -25,7 +25,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the pool against your Bitcoin node.
     Run(Run),
-    /// Serve miners of Stratum V1 and V2 with the work of another pool of Stratum V2.
+    /// Serve miners of Stratum V1 and V2 with the work of another pool of either.
     Translate(Translate),
     /// Show it without a node: simulated regtest node, simulated miners, real Stratum.
     Demo(Demo),

@@ -5,7 +5,7 @@ use crate::config::hardware::Hardware;
 use crate::config::profile::recommend;
 use crate::config::{Loaded, Sources, load};
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use warppool_components::units::UnixTime;
 
 /// Checks `sources`. Problems and warnings go to `errors`, the summary to `output`; the result is the exit status.
@@ -40,8 +40,7 @@ pub fn check_config(sources: &Sources, output: &mut dyn Write, errors: &mut dyn 
 }
 
 fn now() -> UnixTime {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().into()
 }
 
 fn summarise(loaded: &Loaded, output: &mut dyn Write) -> io::Result<()> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use warppool_components::inbox::{Command, MinerMessage, MinerMove};
+use warppool_components::inbox::{MinerMessage, MinerMessageContent};
 use warppool_components::limits::CONTROL_REQUESTS_QUEUED_MAX;
 
 /// How long one who has connected may take to say what he wants; the next one waits meanwhile.
@@ -101,17 +101,16 @@ fn carry_out(order: Order, stop: &Stop) -> Answer {
     if let Err(why) = order.check() {
         return Answer::Refused(why);
     }
-    let command = match order {
-        Order::Message { worker, text } => {
-            Command::ShowMessage(MinerMessage { worker: worker.map(Into::into), text: text.into() })
-        }
+    let (worker, content) = match order {
+        Order::Message { worker, text } => (worker, MinerMessageContent::Show(text.into())),
         Order::Reconnect { worker, place } => {
             let place = place.as_deref().and_then(|place| host_and_port(place).ok());
             let place = place.map(|(host, port)| (host.into(), port));
-            Command::Reconnect(MinerMove { worker: worker.map(Into::into), place })
+            (worker, MinerMessageContent::Reconnect(place))
         }
     };
-    let told = stop.tell_miners(command).and_then(|answer| answer.recv_timeout(TICK_MAX).ok());
+    let message = MinerMessage { worker: worker.map(Into::into), content };
+    let told = stop.tell_miners(message).and_then(|answer| answer.recv_timeout(TICK_MAX).ok());
     told.map_or_else(|| Answer::Refused("the pool is too busy to tell miners anything".to_owned()), Answer::Shown)
 }
 

@@ -8,7 +8,7 @@ use signal_hook::iterator::{Handle, Signals as SignalIterator};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use warppool_components::inbox::Command;
+use warppool_components::inbox::MinerMessage;
 use warppool_components::limits::CONTROL_REQUESTS_QUEUED_MAX;
 use warppool_components::settings::Settings;
 use warppool_net::transport::noise::AuthorityKey;
@@ -27,7 +27,7 @@ pub struct Reload {
 }
 
 /// A message for miners, and who wants to know how many were sent it.
-pub(super) type MinerOrder = (Command, Sender<u32>);
+pub(super) type MinerOrder = (MinerMessage, Sender<u32>);
 
 /// Ends or reloads a running pool, or speaks to its miners, from another thread.
 #[derive(Clone, Debug)]
@@ -61,14 +61,14 @@ impl Stop {
         self.wake();
     }
 
-    /// Miners are told what `command` says; the answer says how many connections were. `None` when very many wait.
-    pub fn tell_miners(&self, command: Command) -> Option<Receiver<u32>> {
+    /// Tells miners something; the answer says how many connections were told. `None` when very many messages wait.
+    pub fn tell_miners(&self, message: MinerMessage) -> Option<Receiver<u32>> {
         let (sender, receiver) = channel::bounded(1);
         let mut waiting = self.shared.for_miners.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() == CONTROL_REQUESTS_QUEUED_MAX {
             return None;
         }
-        waiting.push((command, sender));
+        waiting.push((message, sender));
         drop(waiting);
         self.wake();
         Some(receiver)
@@ -143,14 +143,15 @@ impl Drop for Signals {
 mod tests {
     use super::*;
     use mio::{Poll, Token};
-    use warppool_components::inbox::MinerMove;
+    use warppool_components::inbox::MinerMessageContent;
 
     #[test]
     fn messages_that_the_engine_does_not_take_are_bounded() {
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
         let stop = Stop::new(Arc::new(waker));
-        let show = || stop.tell_miners(Command::Reconnect(MinerMove { worker: None, place: None }));
+        let message = MinerMessage { worker: None, content: MinerMessageContent::Reconnect(None) };
+        let show = || stop.tell_miners(message.clone());
         let waiting: Vec<_> = (0..CONTROL_REQUESTS_QUEUED_MAX).map(|_| show().expect("room")).collect();
         assert!(show().is_none());
         for (number, (_, sender)) in stop.take_for_miners().into_iter().enumerate() {

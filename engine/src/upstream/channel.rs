@@ -1,7 +1,10 @@
 //! What a session with a pool above consists of, whatever is spoken there: jobs come, shares go, verdicts come back.
 
+use super::address::{UpstreamAddress, UpstreamProtocol};
 use super::error::UpstreamError;
+use super::link::Link;
 use super::pending::Pending;
+use super::{UpstreamOptions, v1, v2};
 use std::time::Instant;
 use warppool_components::node::NodeEvent;
 use warppool_components::units::{Target, UnixTime};
@@ -29,6 +32,22 @@ pub(super) trait Channel {
 
     /// What awaits an answer.
     fn pending(&mut self) -> &mut Pending;
+}
+
+/// Opens a session, the `session`th of this run, in the protocol of its address.
+///
+/// # Errors
+/// When the pool above is not what can be worked with, or does not answer in time.
+pub(super) fn open(
+    link: &mut Link,
+    address: &UpstreamAddress,
+    options: &UpstreamOptions,
+    session: u32,
+) -> Result<Box<dyn Channel>, UpstreamError> {
+    Ok(match address.protocol {
+        UpstreamProtocol::V1 { .. } => Box::new(v1::open(link, address, options, session)?),
+        UpstreamProtocol::V2(_) => Box::new(v2::open(link, address, options, session)?),
+    })
 }
 
 /// What a message leads to.

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 use warppool_components::limits::{
     UPSTREAM_FRAME_PAYLOAD_BYTES_MAX, UPSTREAM_KEPT_MESSAGES_MAX, UPSTREAM_SEND_BYTES_MAX, UPSTREAM_STEP_SECONDS_MAX,
 };
@@ -35,8 +35,7 @@ pub(super) struct Link {
 
 /// The time on this machine's clock.
 pub(super) fn unix_now() -> UnixTime {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().into()
 }
 
 impl Link {

@@ -3,10 +3,11 @@
 //! A thread of its own asks, because reaching somebody who is not there takes seconds, and miners are served meanwhile. What it
 //! finds is a flag; going back is the carrier's.
 
-use super::address::{UpstreamAddress, UpstreamProtocol};
+use super::UpstreamOptions;
+use super::address::UpstreamAddress;
+use super::channel;
 use super::error::UpstreamError;
 use super::link::Link;
-use super::{UpstreamOptions, v1, v2};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
 use std::io;
@@ -70,8 +71,5 @@ fn is_seen_long_enough(options: &UpstreamOptions, ended: &Receiver<Infallible>) 
 
 /// Opens a session and leaves it at once: who listens but gives no work is not worth going back to.
 fn opens(mut link: Link, address: &UpstreamAddress, options: &UpstreamOptions) -> Result<(), UpstreamError> {
-    match address.protocol {
-        UpstreamProtocol::V1 { .. } => v1::open(&mut link, address, options, 0).map(drop),
-        UpstreamProtocol::V2(_) => v2::open(&mut link, address, options, 0).map(drop),
-    }
+    channel::open(&mut link, address, options, 0).map(drop)
 }

@@ -1,11 +1,11 @@
 //! The thread: one session after another, with whichever upstream is there.
 
-use super::address::{UpstreamAddress, UpstreamProtocol};
-use super::channel::{Channel, Verdict};
+use super::address::UpstreamAddress;
+use super::channel::{self, Channel, Verdict};
 use super::error::UpstreamError;
 use super::link::{Link, PolledLink, unix_now};
 use super::preferred::Watch;
-use super::{Shared, UpstreamOptions, v1, v2};
+use super::{Shared, UpstreamOptions};
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
 use std::io::{self, ErrorKind};
@@ -132,10 +132,7 @@ impl Carrier {
     fn serve(&mut self, address: &UpstreamAddress) -> Result<(), UpstreamError> {
         let session = self.sessions + 1;
         let mut link = Link::connect(address, &self.options.trusted)?;
-        let mut channel: Box<dyn Channel> = match address.protocol {
-            UpstreamProtocol::V1 { .. } => Box::new(v1::open(&mut link, address, &self.options, session)?),
-            UpstreamProtocol::V2(_) => Box::new(v2::open(&mut link, address, &self.options, session)?),
-        };
+        let mut channel = channel::open(&mut link, address, &self.options, session)?;
         let mut link = link.polled(self.poll.registry(), SOCKET)?;
         self.sessions = session;
         tracing::info!("work comes from the upstream {address}, for the user \"{}\"", self.options.user);

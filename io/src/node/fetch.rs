@@ -62,7 +62,6 @@ impl Plan {
 /// the generation that it is, and what an earlier one still brings is passed over.
 #[derive(Debug)]
 pub(super) struct Fetch {
-    stopped: bool,
     /// Number of the fetcher that these orders are for.
     generation: u64,
     usable: bool,
@@ -78,7 +77,6 @@ pub(super) struct Fetch {
 impl Fetch {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
-            stopped: false,
             generation: 0,
             usable: false,
             longpoll_useful: true,
@@ -122,11 +120,6 @@ impl Fetch {
         self.longpoll_useful = useful;
     }
 
-    /// Ends the fetcher as soon as it has no request in flight.
-    pub(super) const fn stop(&mut self) {
-        self.stopped = true;
-    }
-
     /// Whether the request in flight cannot be answered any more: the node was gone since it was sent, or it is a
     /// long poll and the node has not answered it although the tip changed `patience` ago.
     pub(super) fn is_stalled(&self, node_gone_at: Option<Instant>, patience: Duration, now: Instant) -> bool {
@@ -147,7 +140,7 @@ impl Fetch {
 
     /// What the fetcher of this generation is to do, which has no request in flight.
     pub(super) fn next(&mut self, node: usize, generation: u64, now: Instant) -> Next {
-        if self.stopped || self.generation != generation {
+        if self.generation != generation {
             return Next::End;
         }
         if !self.usable {
@@ -167,7 +160,7 @@ impl Fetch {
 
     /// The request has ended, with a template on this tip or without one; `None` when another fetcher has taken over.
     pub(super) fn done(&mut self, generation: u64, tip: Option<Hash256>, now: Instant) -> Option<Ended> {
-        if self.stopped || self.generation != generation {
+        if self.generation != generation {
             return None;
         }
         let request = self.in_flight.take()?;

@@ -25,7 +25,6 @@ struct Followed {
 /// The blocks that are followed.
 #[derive(Debug, Default)]
 pub(super) struct Follow {
-    stopped: bool,
     /// The tip changed, or a block was added that nothing is known of.
     look: bool,
     retry_at: Option<Instant>,
@@ -74,16 +73,8 @@ impl Follow {
         self.look = true;
     }
 
-    /// Ends the follower.
-    pub(super) const fn stop(&mut self) {
-        self.stopped = true;
-    }
-
     /// Whom to ask about which block, while no question is open.
     pub(super) fn next(&mut self, source: &Source, now: Instant) -> Next {
-        if self.stopped {
-            return Next::End;
-        }
         loop {
             let Some(round) = &mut self.round else {
                 if !self.look && self.retry_at.is_none_or(|at| at > now) {

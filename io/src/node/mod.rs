@@ -275,8 +275,8 @@ impl NodeHandle {
         self.shared.change(|side, _| side.refresh());
     }
 
-    /// Stops: no event comes after this returns. A found block that was not sent yet is sent first. Threads that wait for a node's answer are left behind and end
-    /// with it; the others are joined.
+    /// Stops: no event comes after this returns. A found block that was not sent yet is sent first. Threads that wait for a
+    /// node's answer are left behind and end with it; the others are joined.
     pub fn stop(mut self) {
         self.shut_down();
     }

@@ -220,6 +220,9 @@ impl Side {
 
     /// How a lane's question ended.
     pub(super) fn answered(&mut self, lane: Lane, outcome: Outcome, now: Now) {
+        if self.stopped {
+            return;
+        }
         match lane {
             Lane::Tip(node) => self.watches[node].answered(outcome, &mut self.known, now),
             Lane::Work(node, generation) => self.known.fetched(node, generation, outcome, now),
@@ -298,8 +301,6 @@ impl Side {
     /// Nothing is asked any more, and nothing is told.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
-        self.known.follow.stop();
-        self.known.fetches.iter_mut().for_each(Fetch::stop);
     }
 
     /// When the name of the latest tip was heard first.

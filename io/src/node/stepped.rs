@@ -178,10 +178,8 @@ impl SteppedNodes {
 
     /// What the engine is to be told, oldest first.
     pub fn events(&mut self) -> Vec<NodeEvent> {
-        let mut events: Vec<NodeEvent> = self.side.take_events().collect();
         self.side.tell_status();
-        events.extend(self.side.take_events());
-        events
+        self.side.take_events().collect()
     }
 }
 

@@ -235,8 +235,7 @@ impl Shared {
 
 /// The wall clock.
 fn wall_clock() -> UnixTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().into()
 }
 
 /// Carries the questions of a lane until it ends.

@@ -121,6 +121,5 @@ pub(super) fn open_error(path: &Path, error: DatabaseError) -> StoreError {
 }
 
 fn system_time() -> UnixTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().into()
 }

@@ -5,7 +5,7 @@ use super::connection::{Door, Stage};
 use super::refusal::Refusal;
 use crate::transport::noise::first_generation::{FIRST_MESSAGE_BYTES_MAX, FirstGeneration, Reply, first_message_bytes};
 use crate::transport::noise::{ACT_1_BYTES, AuthorityKey, NoiseError, NoiseSession, Responder};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 use warppool_components::connection::{CloseReason, ConnectionKey, Protocol};
 use warppool_components::inbox::Inbox;
 use warppool_components::limits::NOISE_HANDSHAKE_SECONDS_MAX;
@@ -137,6 +137,5 @@ impl Sockets {
 }
 
 fn unix_now() -> UnixTime {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().into()
 }

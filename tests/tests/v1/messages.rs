@@ -1,11 +1,12 @@
 //! What the operator says to miners.
 
-use warppool_components::inbox::{Command, MinerMessage, MinerMove};
+use warppool_components::inbox::{Command, MinerMessage, MinerMessageContent};
 use warppool_tests::pool::{Pool, authorize};
 use warppool_tests::work::address;
 
 fn message(worker: Option<&str>, text: &str) -> Command {
-    Command::ShowMessage(MinerMessage { worker: worker.map(Into::into), text: text.into() })
+    let content = MinerMessageContent::Show(text.into());
+    Command::TellMiners(MinerMessage { worker: worker.map(Into::into), content })
 }
 
 #[test]
@@ -64,8 +65,8 @@ fn miners_are_told_to_connect_anew_when_the_operator_says_so() {
         ),
     ] {
         conns.iter().for_each(|conn| drop(pool.take(*conn)));
-        let place = place.map(|(host, port)| (host.into(), port));
-        pool.command(Command::Reconnect(MinerMove { worker: worker.map(Into::into), place }));
+        let content = MinerMessageContent::Reconnect(place.map(|(host, port)| (host.into(), port)));
+        pool.command(Command::TellMiners(MinerMessage { worker: worker.map(Into::into), content }));
         let told = conns.map(|conn| pool.take(conn).contains(&line.to_owned()));
         assert_eq!(told, [worker.is_none(), true]);
         assert_eq!(pool.messages_shown.last(), Some(&told.map(u32::from).iter().sum()));

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use std::time::Duration;
-use warppool_components::inbox::{Command, MinerMessage};
+use warppool_components::inbox::{Command, MinerMessage, MinerMessageContent};
 use warppool_components::node::NodeHealth;
 use warppool_tests::pool::{Conn, Pool, authorize, settings};
 use warppool_tests::work::{self, address, with_bits};
@@ -107,8 +107,9 @@ impl Storm {
                 self.pool.push_template(with_bits(template, 0x2000_ffff));
             }
             Event::Message(number) => {
-                let message = MinerMessage { worker: number.map(|number| user(number).into()), text: "hello".into() };
-                self.pool.command(Command::ShowMessage(message));
+                let content = MinerMessageContent::Show("hello".into());
+                let message = MinerMessage { worker: number.map(|number| user(number).into()), content };
+                self.pool.command(Command::TellMiners(message));
             }
             Event::Node(up) => self.pool.health(if up { NodeHealth::Ready } else { NodeHealth::Lost }),
         }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 use warppool_components::channel::{Channel, Vardiff};
 use warppool_components::connection::CloseReason;
-use warppool_components::inbox::{Command, MinerMessage, MinerMove};
+use warppool_components::inbox::{Command, MinerMessage, MinerMessageContent};
 use warppool_components::limits::CHANNELS_PER_CONNECTION_MAX;
 use warppool_components::settings::Payee;
 use warppool_components::units::{Difficulty, Target};
@@ -332,7 +332,8 @@ fn messages_of_the_operator_are_not_sent_in_frames() {
     let mut client = Client::connect(&mut pool, "maker", 0);
     client.open_extended(&mut pool, &address(1));
     pool.join(&address(1), "x");
-    pool.command(Command::ShowMessage(MinerMessage { worker: None, text: "hello".into() }));
+    let content = MinerMessageContent::Show("hello".into());
+    pool.command(Command::TellMiners(MinerMessage { worker: None, content }));
     assert_eq!(pool.messages_shown, [1]);
     assert_eq!(client.hear(&mut pool), []);
     pool.command(Command::Shutdown);
@@ -348,8 +349,8 @@ fn a_connection_is_told_to_connect_anew_when_the_operator_says_so() {
     client.open_extended(&mut pool, &address(2));
     for (place, expected) in [(None, ("", 0)), (Some(("pool.example.com", 3333)), ("pool.example.com", 3333))] {
         client.hear(&mut pool);
-        let place = place.map(|(host, port): (&str, u16)| (host.into(), port));
-        pool.command(Command::Reconnect(MinerMove { worker: None, place }));
+        let content = MinerMessageContent::Reconnect(place.map(|(host, port): (&str, u16)| (host.into(), port)));
+        pool.command(Command::TellMiners(MinerMessage { worker: None, content }));
         let (host, port) = expected;
         assert_eq!(client.hear(&mut pool), [Heard::Reconnect { host: host.into(), port }]);
         assert_eq!(pool.messages_shown.last(), Some(&1));
