@@ -1,8 +1,7 @@
 //! Whole sessions of Stratum V2: the engine gets frames of several connections, each with many channels, between tips, pauses
 //! and losses of the node. The reference project's miner sits at the other ends and panics at every broken rule: a job or
 //! tip before its time, work or numbers used twice, a prevhash that names what it may not, credit that does not add up.
-//! Besides, every opening is answered by the tick that it came with, and every share within the time that credit may be
-//! gathered.
+//! Besides, every opening and every share is answered by the tick that it came with.
 //!
 //! Input: steps, each a byte of what is done (`step`) and bytes of how; zeros where the input ends.
 //!
@@ -36,8 +35,8 @@ const CONNECTIONS_MAX: usize = 3;
 /// Steps of an input.
 const STEPS_MAX: usize = 64;
 
-/// How long credit may be gathered before it is told.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long a pause is: shares are saved, and what goes by the second has its turn.
+const PAUSE: Duration = Duration::from_secs(2);
 
 thread_local! {
     static ENGINE: RefCell<Option<Site>> = const { RefCell::new(None) };
@@ -61,7 +60,7 @@ pub fn check(data: &[u8]) {
         let keeper = Keeper(&site.served);
         Session::new(&mut site.pool).run(data);
         if site.served.len().is_multiple_of(INPUTS_PER_PAUSE) {
-            site.pool.advance(ANSWER_WITHIN);
+            site.pool.advance(PAUSE);
         }
         std::mem::forget(keeper);
         *engine = Some(site);
@@ -100,10 +99,7 @@ impl<'a> Session<'a> {
             self.step(&mut bytes);
         }
         self.tick();
-        if self.ends.iter().any(|end| end.has_submitted) {
-            self.pool.advance(ANSWER_WITHIN);
-            self.check_verdicts();
-        }
+        self.check_verdicts();
         self.pool.health(NodeHealth::Ready);
         for end in &self.ends {
             if self.pool.closed(end.conn).is_none() {
@@ -137,7 +133,10 @@ impl<'a> Session<'a> {
             }
             21 => {
                 self.tick();
-                self.pool.advance(Duration::from_millis(100 * u64::from(bytes.byte())));
+                // Seconds cost a tick each, so long times are rare.
+                let how = bytes.byte();
+                let tenths = u64::from(how & 15) * if how > 0xf0 { 16 } else { 1 };
+                self.pool.advance(Duration::from_millis(100 * tenths));
                 self.listen();
             }
             22 => self.node(NodeHealth::Lost),
