@@ -156,7 +156,8 @@ impl Intake<'_> {
         link: &ConnectionV2,
         channels: &mut Query<&mut Channel>,
     ) {
-        let Some(shares) = scan_shares(frame) else {
+        // Before the setup a share is out of turn like anything else.
+        let Some(shares) = scan_shares(frame).filter(|_| link.is_set_up) else {
             self.request(line, None, Asked::Frame, sender);
             return;
         };

@@ -18,10 +18,12 @@ use warppool_components::limits::USER_AGENT_BYTES_MAX;
 use warppool_components::units::{Difficulty, Target};
 use warppool_net::wire::v2::message::{
     CloseChannel, OpenExtendedMiningChannel, OpenStandardMiningChannel, RequestExtensions, RequestExtensionsError,
-    SetTarget, SetupConnection, SetupConnectionError, SetupConnectionSuccess, UpdateChannel, UpdateChannelError,
-    setup_flags,
+    SetTarget, SetupConnection, SetupConnectionError, SetupConnectionSuccess, SubmitSharesError, SubmitSharesExtended,
+    SubmitSharesStandard, UpdateChannel, UpdateChannelError, setup_flags,
 };
-use warppool_net::wire::v2::{EXTENSION_BASE, EXTENSION_NEGOTIATION, ExtensionIds, Message, PROTOCOL_VERSION, split};
+use warppool_net::wire::v2::{
+    EXTENSION_BASE, EXTENSION_NEGOTIATION, ExtensionIds, Message, PROTOCOL_VERSION, scan_shares, split,
+};
 
 /// The mining protocol in `SetupConnection`.
 const PROTOCOL_MINING: u8 = 0;
@@ -74,6 +76,13 @@ fn handle(world: &mut World, connection: Entity, frame: &[u8], out: &mut Vec<u8>
         (EXTENSION_NEGOTIATION, RequestExtensions::TYPE) => {
             let request = read(RequestExtensions::decode_payload(payload))?;
             decline_extensions(&request, out);
+        }
+        (EXTENSION_BASE, SubmitSharesStandard::TYPE | SubmitSharesExtended::TYPE) => {
+            let shares = scan_shares(frame).ok_or(Unheard)?;
+            let (channel_id, sequence_number) = (shares.channel_id, shares.sequence_number);
+            // It came with the setup, so there was no channel that it could be of.
+            SubmitSharesError { channel_id, sequence_number, error_code: "invalid-channel-id".into() }.encode(out);
+            return Err(Unheard);
         }
         _ => return Err(Unheard),
     }

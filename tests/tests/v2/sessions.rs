@@ -6,7 +6,7 @@ use warppool_components::connection::CloseReason;
 use warppool_components::limits::{AUTHORIZE_DEADLINE_SECONDS, INVALID_LINES_UNTIL_CLOSED};
 use warppool_components::units::Target;
 use warppool_net::wire::v2::message::*;
-use warppool_net::wire::v2::{ExtensionIds, FrameHeader};
+use warppool_net::wire::v2::{ExtensionIds, FrameHeader, Message};
 use warppool_tests::pool::Pool;
 use warppool_tests::work::address;
 
@@ -41,6 +41,19 @@ fn nothing_is_opened_before_the_setup_and_nothing_is_set_up_twice() {
     assert_eq!(client.ask(&mut pool, &open), []);
     assert_eq!(client.ask(&mut pool, &setup("maker", 0b101)), [Heard::SetUp]);
     assert_eq!(client.ask(&mut pool, &setup("maker", 0)), []);
+}
+
+/// There can be no channel yet; an answer before the setup's would be out of turn, one behind it is not.
+#[test]
+fn a_share_is_not_answered_before_the_setup() {
+    let mut pool = Pool::default().with_work();
+    let mut client = Client::silent(&mut pool);
+    let share = SubmitSharesStandard { channel_id: 7, sequence_number: 3, job_id: 1, nonce: 0, ntime: 0, version: 0 };
+    assert_eq!(client.ask(&mut pool, &share), []);
+    pool.push_frame(client.conn, &setup("maker", 0).to_frame());
+    let refused = Heard::Refused { channel: 7, sequence: 3, code: "invalid-channel-id".into() };
+    assert_eq!(client.ask(&mut pool, &share), [Heard::SetUp, refused.clone()]);
+    assert_eq!(client.ask(&mut pool, &share), [refused]);
 }
 
 #[test]
