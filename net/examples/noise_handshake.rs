@@ -24,8 +24,7 @@ const FRAMES: u32 = 20_000;
 const PAYLOAD_BYTES: usize = 24;
 
 fn main() -> std::io::Result<()> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = UnixTime::from_seconds(now.as_secs());
+    let now = UnixTime::from(SystemTime::now());
     let authority = AuthorityKey::generate();
     let (public, secret) = (authority.public().to_bytes(), authority.secret_bytes());
     let mut responder = Responder::new(authority);

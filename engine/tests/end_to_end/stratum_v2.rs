@@ -30,8 +30,7 @@ fn shake_hands(address: SocketAddr, authority: AuthorityPublicKey) -> Result<(Tc
     stream.write_all(&act_1).unwrap();
     let mut act_2 = [0; ACT_2_BYTES];
     stream.read_exact(&mut act_2).unwrap();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let session = initiator.finish(&act_2, authority, UnixTime::from_seconds(now.as_secs()), 1 << 16)?;
+    let session = initiator.finish(&act_2, authority, UnixTime::from(SystemTime::now()), 1 << 16)?;
     Ok((stream, session))
 }
 

@@ -35,6 +35,12 @@ const CONNECTIONS_MAX: usize = 3;
 /// Steps of an input.
 const STEPS_MAX: usize = 64;
 
+/// Time that passes within an input at most. Each second costs ticks, so it is much in those alone whose length is a multiple of
+/// `PATIENT_LENGTH`.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE_LONG: Duration = Duration::from_secs(60);
+const PATIENT_LENGTH: usize = 16;
+
 /// How long a pause is: shares are saved, and what goes by the second has its turn.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -58,7 +64,8 @@ pub fn check(data: &[u8]) {
             .unwrap_or_else(|| Site { pool: Pool::new(lean_settings(), 7).with_work(), served: Vec::new() });
         site.served.push(data.to_vec());
         let keeper = Keeper(&site.served);
-        Session::new(&mut site.pool).run(data);
+        let patience = if data.len().is_multiple_of(PATIENT_LENGTH) { PATIENCE_LONG } else { PATIENCE };
+        Session::new(&mut site.pool, patience).run(data);
         if site.served.len().is_multiple_of(INPUTS_PER_PAUSE) {
             site.pool.advance(PAUSE);
         }
@@ -82,12 +89,14 @@ struct Session<'a> {
     ends: Vec<End>,
     /// Whose turn it is.
     at: usize,
+    /// Time that it may still wait.
+    patience: Duration,
 }
 
 impl<'a> Session<'a> {
-    fn new(pool: &'a mut Pool) -> Self {
+    fn new(pool: &'a mut Pool, patience: Duration) -> Self {
         let ends = vec![open(pool)];
-        Self { pool, ends, at: 0 }
+        Self { pool, ends, at: 0, patience }
     }
 
     fn run(mut self, data: &[u8]) {
@@ -133,10 +142,10 @@ impl<'a> Session<'a> {
             }
             21 => {
                 self.tick();
-                // Seconds cost a tick each, so long times are rare.
-                let how = bytes.byte();
-                let tenths = u64::from(how & 15) * if how > 0xf0 { 16 } else { 1 };
-                self.pool.advance(Duration::from_millis(100 * tenths));
+                let wanted = Duration::from_millis(100 * u64::from(bytes.byte()));
+                let wait = wanted.min(self.patience);
+                self.patience -= wait;
+                self.pool.advance(wait);
                 self.listen();
             }
             22 => self.node(NodeHealth::Lost),

@@ -69,8 +69,7 @@ impl V2 {
         if let Ok(act_2) = self.act_2.as_slice().try_into()
             && let Some(initiator) = self.initiator.take()
         {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let now = UnixTime::from_seconds(now.as_secs());
+            let now = UnixTime::from(SystemTime::now());
             self.session = Some(initiator.finish(act_2, self.options.authority, now, PAYLOAD_BYTES_MAX)?);
             self.act_2 = Vec::new();
         }

@@ -87,8 +87,7 @@ impl V2Session {
         if let Ok(act_2) = act_2.as_slice().try_into()
             && let Some(initiator) = initiator.take()
         {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let now = UnixTime::from_seconds(now.as_secs());
+            let now = UnixTime::from(SystemTime::now());
             let session = initiator.finish(act_2, self.authority, now, LINE_BYTES_MAX as u32);
             self.stage = Stage::Secured(Box::new(session.map_err(io::Error::other)?));
             self.say(&frames::setup())?;
