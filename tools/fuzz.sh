@@ -22,6 +22,7 @@ bytes_max() {
         upstream_frames) echo 1024 ;;
         noise_handshake) echo 256 ;;
         store_file) echo 128 ;;
+        v1_session) echo 320 ;;
         v2_session) echo 64 ;;
         *) echo 512 ;;
     esac

@@ -11,8 +11,9 @@
 
 use crate::history::{Keeper, lean_settings};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use warppool_components::limits::REQUEST_ID_BYTES_MAX;
 use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
@@ -171,8 +172,7 @@ fn expected(line: &[u8]) -> Option<Owed> {
     let id = members.get("id");
     match id {
         Some(Value::Array(_) | Value::Object(_)) => return Some(Owed::Reply(Value::Null)),
-        // Its text may be longer than what is echoed, with zeros and escapes that a tree does not keep.
-        Some(_) if line.len() > REQUEST_ID_BYTES_MAX && has_long_token(line) => return Some(Owed::Perhaps),
+        Some(_) if line.len() > REQUEST_ID_BYTES_MAX && has_long_id(line) => return Some(Owed::Reply(Value::Null)),
         _ => {}
     }
     let Some(method) = members.get("method").and_then(Value::as_str) else {
@@ -200,8 +200,10 @@ fn has_odd_id(line: &[u8]) -> bool {
     id.is_some_and(|id| serde_json::from_slice::<Value>(&id).is_err())
 }
 
-fn has_long_token(line: &[u8]) -> bool {
-    line.split(|byte| b",:{}[]".contains(byte)).any(|token| token.len() > REQUEST_ID_BYTES_MAX)
+/// Whether a line's id is longer than what is echoed. What counts is its text, with escapes and zeros that a tree does not keep.
+fn has_long_id(line: &[u8]) -> bool {
+    let members: HashMap<String, &RawValue> = serde_json::from_slice(line).unwrap_or_default();
+    members.get("id").is_some_and(|id| id.get().len() > REQUEST_ID_BYTES_MAX)
 }
 
 fn tick(pool: &mut Pool, ends: &mut [End]) {
