@@ -9,10 +9,9 @@
 //! The engine serves many inputs, because a new one takes longer than an input. What it was told since it was new is
 //! written to the file that `WARPPOOL_FUZZ_HISTORY` names when an input fails; the failing input alone may not do.
 
-use crate::history::{Keeper, lean_settings};
+use crate::history::serve;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use warppool_components::limits::REQUEST_ID_BYTES_MAX;
@@ -20,42 +19,15 @@ use warppool_components::node::{NodeEvent, NodeHealth, NodeStatus};
 use warppool_net::wire::v1::{parse, session_id};
 use warppool_tests::pool::{Conn, Pool};
 
-/// Inputs that one engine serves.
-const INPUTS_PER_ENGINE: usize = 4096;
-
-/// Inputs after which time passes between them, so that what is forgotten in time is.
+/// Inputs after which time passes between them.
 const INPUTS_PER_PAUSE: usize = 16;
 
 /// Connections of an input.
 const CONNECTIONS_MAX: usize = 4;
 
-thread_local! {
-    static ENGINE: RefCell<Option<Site>> = const { RefCell::new(None) };
-}
-
-/// A pool and what it was told.
-struct Site {
-    pool: Pool,
-    served: Vec<Vec<u8>>,
-}
-
 /// Runs one input.
 pub fn check(data: &[u8]) {
-    ENGINE.with_borrow_mut(|engine| {
-        // Taken out meanwhile: after a panic nobody goes on with it.
-        let mut site = engine
-            .take()
-            .filter(|site| site.served.len() < INPUTS_PER_ENGINE)
-            .unwrap_or_else(|| Site { pool: Pool::new(lean_settings(), 7).with_work(), served: Vec::new() });
-        site.served.push(data.to_vec());
-        let keeper = Keeper(&site.served);
-        run(&mut site.pool, data);
-        if site.served.len() % INPUTS_PER_PAUSE == 0 {
-            site.pool.advance(Duration::from_secs(2));
-        }
-        std::mem::forget(keeper);
-        *engine = Some(site);
-    });
+    serve(INPUTS_PER_PAUSE, data, run);
 }
 
 /// A connection's end.

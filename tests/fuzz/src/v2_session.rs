@@ -9,9 +9,8 @@
 //! written to the file that `WARPPOOL_FUZZ_HISTORY` names when an input fails; the failing input alone may not do.
 
 use crate::bytes::Bytes;
-use crate::history::{Keeper, lean_settings};
+use crate::history::serve;
 use bitcoin::Target;
-use std::cell::RefCell;
 use std::time::Duration;
 use warppool_components::node::NodeHealth;
 use warppool_net::wire::v2::message::{
@@ -23,10 +22,7 @@ use warppool_reference::{Client, Share};
 use warppool_tests::pool::{Conn, Pool};
 use warppool_tests::work;
 
-/// Inputs that one engine serves.
-const INPUTS_PER_ENGINE: usize = 4096;
-
-/// Inputs after which time passes between them, so that what is forgotten in time is.
+/// Inputs after which time passes between them.
 const INPUTS_PER_PAUSE: usize = 64;
 
 /// Connections of an input.
@@ -41,37 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PATIENCE_LONG: Duration = Duration::from_secs(60);
 const PATIENT_LENGTH: usize = 16;
 
-/// How long a pause is: shares are saved, and what goes by the second has its turn.
-const PAUSE: Duration = Duration::from_secs(2);
-
-thread_local! {
-    static ENGINE: RefCell<Option<Site>> = const { RefCell::new(None) };
-}
-
-/// A pool and what it was told.
-struct Site {
-    pool: Pool,
-    served: Vec<Vec<u8>>,
-}
-
 /// Runs one input.
 pub fn check(data: &[u8]) {
-    ENGINE.with_borrow_mut(|engine| {
-        // Taken out meanwhile: after a panic nobody goes on with it.
-        let mut site = engine
-            .take()
-            .filter(|site| site.served.len() < INPUTS_PER_ENGINE)
-            .unwrap_or_else(|| Site { pool: Pool::new(lean_settings(), 7).with_work(), served: Vec::new() });
-        site.served.push(data.to_vec());
-        let keeper = Keeper(&site.served);
-        let patience = if data.len().is_multiple_of(PATIENT_LENGTH) { PATIENCE_LONG } else { PATIENCE };
-        Session::new(&mut site.pool, patience).run(data);
-        if site.served.len().is_multiple_of(INPUTS_PER_PAUSE) {
-            site.pool.advance(PAUSE);
-        }
-        std::mem::forget(keeper);
-        *engine = Some(site);
-    });
+    serve(INPUTS_PER_PAUSE, data, |pool, data| Session::new(pool, data.len()).run(data));
 }
 
 /// A miner's connection.
@@ -94,8 +62,9 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(pool: &'a mut Pool, patience: Duration) -> Self {
+    fn new(pool: &'a mut Pool, bytes: usize) -> Self {
         let ends = vec![open(pool)];
+        let patience = if bytes.is_multiple_of(PATIENT_LENGTH) { PATIENCE_LONG } else { PATIENCE };
         Self { pool, ends, at: 0, patience }
     }
 
