@@ -85,15 +85,29 @@ pub(super) fn to_toml(table: &Table) -> toml::Table {
     table.iter().map(|(name, entry)| (name.clone(), entry.value.to_toml())).collect()
 }
 
-/// Reads TOML with the line of every value. A syntax error is a problem, and what could be read beside it is
-/// returned all the same, so that one missing quote does not hide the other mistakes.
+/// What problems of syntax begin with.
+const SYNTAX: &str = "not valid TOML: ";
+
+/// Leaves of files that are not TOML nothing but that. What else was found there may be a misunderstanding: behind a bracket that
+/// is never closed a value counts as a name, even one that is secret.
+pub(super) fn keep_syntax_alone(problems: &mut Vec<Problem>) {
+    let file_of = |problem: &Problem| match &problem.origin {
+        Origin::File { path, .. } => Some(path.clone()),
+        _ => None,
+    };
+    let is_of_syntax = |problem: &Problem| problem.key.is_empty() && problem.message.starts_with(SYNTAX);
+    let broken: Vec<_> = problems.iter().filter(|problem| is_of_syntax(problem)).filter_map(file_of).collect();
+    problems.retain(|problem| is_of_syntax(problem) || file_of(problem).is_none_or(|file| !broken.contains(&file)));
+}
+
+/// Reads TOML with the line of every value. Each syntax error is a problem.
 pub(super) fn parse(path: &Arc<PathBuf>, text: &str, problems: &mut Vec<Problem>) -> Table {
     let lines = Lines::of(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let line = error.span().map_or(0, |span| lines.at(span.start));
         let origin = Origin::File { path: path.clone(), line };
-        let message = format!("not valid TOML: {}", error.message());
+        let message = format!("{SYNTAX}{}", error.message());
         problems.push(Problem { origin, key: String::new(), value: None, message });
     }
     table_from(document.get_ref(), &|offset| Origin::File { path: path.clone(), line: lines.at(offset) })

@@ -177,6 +177,23 @@ fn each_mistake_has_its_sentence() {
     }
 }
 
+/// Behind a bracket that is never closed a value counts as a name: it may be a secret.
+#[test]
+fn of_a_file_that_is_no_toml_nothing_but_that_is_told() {
+    let text = "[server\n\"hush hush\" = { poll = 1 }\nstratum_password = \"hush\"\n[a]\nb = \n";
+    let lines = told(load_text(text));
+    assert!(lines.len() > 1, "each mistake has a line: {lines:#?}");
+    assert!(lines.iter().all(|line| line.contains(": not valid TOML: ") && !line.contains("hush")), "{lines:#?}");
+    let directory = Directory::new();
+    let sources = Sources {
+        config: Some(directory.file("config.toml", text, 0o644)),
+        overrides: vec!["server.nothing=1".into()],
+        ..Sources::default()
+    };
+    let lines = told(load(&sources));
+    assert!(lines.iter().any(|line| line.contains("server.nothing")), "other sources are told of: {lines:#?}");
+}
+
 #[test]
 fn fee_and_donation_leave_a_part_to_the_miner() {
     let config = |donation: &str| {
