@@ -88,8 +88,7 @@ pub(super) fn to_toml(table: &Table) -> toml::Table {
 /// What problems of syntax begin with.
 const SYNTAX: &str = "not valid TOML: ";
 
-/// Leaves of files that are not TOML nothing but that. What else was found there may be a misunderstanding: behind a bracket that
-/// is never closed a value counts as a name, even one that is secret.
+/// Leaves of files that are not TOML nothing but that: nothing was read of them, so whatever else is said of them is wrong.
 pub(super) fn keep_syntax_alone(problems: &mut Vec<Problem>) {
     let file_of = |problem: &Problem| match &problem.origin {
         Origin::File { path, .. } => Some(path.clone()),
@@ -100,15 +99,20 @@ pub(super) fn keep_syntax_alone(problems: &mut Vec<Problem>) {
     problems.retain(|problem| is_of_syntax(problem) || file_of(problem).is_none_or(|file| !broken.contains(&file)));
 }
 
-/// Reads TOML with the line of every value. Each syntax error is a problem.
+/// Reads TOML with the line of every value. Each syntax error is a problem, and then there is nothing else: what is read beside
+/// it may be a misunderstanding. Behind a bracket that is never closed a value counts as a name, even one that is secret.
 pub(super) fn parse(path: &Arc<PathBuf>, text: &str, problems: &mut Vec<Problem>) -> Table {
     let lines = Lines::of(text);
     let (document, errors) = DeTable::parse_recoverable(text);
+    let is_broken = !errors.is_empty();
     for error in errors {
         let line = error.span().map_or(0, |span| lines.at(span.start));
         let origin = Origin::File { path: path.clone(), line };
         let message = format!("{SYNTAX}{}", error.message());
         problems.push(Problem { origin, key: String::new(), value: None, message });
+    }
+    if is_broken {
+        return Table::new();
     }
     table_from(document.get_ref(), &|offset| Origin::File { path: path.clone(), line: lines.at(offset) })
 }
