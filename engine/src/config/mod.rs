@@ -90,7 +90,7 @@ pub struct Loaded {
 /// Reads and checks all sources.
 ///
 /// # Errors
-/// [`Problems`] with every mistake of every file.
+/// [`Problems`] with every mistake of every file; of one that is no TOML, those of syntax alone.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let (mut root, origin) = read_config_file(sources.config.as_deref(), &mut problems);
