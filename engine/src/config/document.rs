@@ -13,6 +13,9 @@ use toml::de::{DeTable, DeValue};
 /// Prefix of the environment variables that override keys: `WARPPOOL__SECTION__KEY`.
 pub const ENVIRONMENT_PREFIX: &str = "WARPPOOL__";
 
+/// Tables and lists in each other, counting those of the key: far fewer than a file may have, far more than any key needs.
+const OVERRIDE_DEPTH_MAX: usize = 16;
+
 /// A table: names to values.
 pub(super) type Table = BTreeMap<String, Entry>;
 
@@ -190,8 +193,19 @@ fn value_of_override(text: &str, wants_text: bool) -> Value {
 /// Puts a value at a dotted path, making the tables on the way.
 fn insert(root: &mut Table, key: &str, entry: Entry, problems: &mut Vec<Problem>) {
     let mut names: Vec<&str> = key.split('.').collect();
-    let Some(last) = names.pop() else { return };
     let origin = entry.origin.clone();
+    let refusal = if names.contains(&"") {
+        Some("a key is a section and a name with a dot between them, such as server.pool_listen".to_owned())
+    } else if names.len() + depth(&entry.value) > OVERRIDE_DEPTH_MAX {
+        Some(format!("tables and lists within each other go {OVERRIDE_DEPTH_MAX} deep at most"))
+    } else {
+        None
+    };
+    if let Some(message) = refusal {
+        problems.push(Problem { origin, key: key.to_owned(), value: None, message });
+        return;
+    }
+    let Some(last) = names.pop() else { return };
     let mut table = root;
     for name in names {
         let child = table
@@ -205,6 +219,16 @@ fn insert(root: &mut Table, key: &str, entry: Entry, problems: &mut Vec<Problem>
         table = next;
     }
     table.insert(last.to_owned(), entry);
+}
+
+/// How many lists and tables are in each other.
+fn depth(value: &Value) -> usize {
+    let deepest = match value {
+        Value::List(items) => items.iter().map(|item| depth(&item.value)).max(),
+        Value::Table(table) => table.values().map(|entry| depth(&entry.value)).max(),
+        _ => return 0,
+    };
+    1 + deepest.unwrap_or_default()
 }
 
 /// Byte offsets at which lines start.

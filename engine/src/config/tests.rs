@@ -207,6 +207,22 @@ fn fee_and_donation_leave_a_part_to_the_miner() {
 }
 
 #[test]
+fn an_override_has_a_key_of_names_and_a_value_of_bounded_depth() {
+    let refused = |assignment: &str| {
+        let sources = Sources { overrides: vec![assignment.to_owned()], ..Sources::default() };
+        told(load(&sources)).concat()
+    };
+    for key in ["telemetry..x", ".x", "x.", ""] {
+        assert!(refused(&format!("{key}=1")).contains("a key is a section and a name"), "{key}");
+    }
+    let nested = |depth: usize| format!("telemetry.x={}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(refused(&nested(15)).contains("go 16 deep at most"));
+    let sources = Sources { overrides: vec![nested(14)], ..Sources::default() };
+    assert!(load(&sources).is_ok());
+    assert!(refused(&format!("telemetry{}=1", ".x".repeat(16))).contains("go 16 deep at most"));
+}
+
+#[test]
 fn later_sources_win_and_are_named_in_problems() {
     let directory = Directory::new();
     let sources = Sources {
