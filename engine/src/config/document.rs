@@ -4,11 +4,12 @@
 //! is allowed; a value has only the types of TOML.
 
 use super::problem::{Origin, Problem};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue, ValueDeserializer};
 
 /// Prefix of the environment variables that override keys: `WARPPOOL__SECTION__KEY`.
 pub const ENVIRONMENT_PREFIX: &str = "WARPPOOL__";
@@ -187,7 +188,15 @@ fn value_of_override(text: &str, wants_text: bool) -> Value {
     if wants_text && !text.starts_with('"') && !text.starts_with('\'') {
         return plain();
     }
-    DeValue::parse(text).map_or_else(|_| plain(), |value| value_from(value.get_ref(), &|_| Origin::Default))
+    let Ok(value) = DeValue::parse(text) else { return plain() };
+    // Numbers have been looked at no further than their first digit.
+    let is_sound = ValueDeserializer::parse(text).is_ok_and(|value| toml::Value::deserialize(value).is_ok());
+    let is_oversized = matches!(value.get_ref(), DeValue::Integer(number) if is_number(number));
+    if is_sound || is_oversized { value_from(value.get_ref(), &|_| Origin::Default) } else { plain() }
+}
+
+fn is_number(number: &DeInteger<'_>) -> bool {
+    number.as_str().trim_start_matches(['+', '-']).chars().all(|digit| digit.is_digit(number.radix()))
 }
 
 /// Puts a value at a dotted path, making the tables on the way.

@@ -223,6 +223,22 @@ fn an_override_has_a_key_of_names_and_a_value_of_bounded_depth() {
 }
 
 #[test]
+fn an_override_that_begins_like_a_number_is_kept_as_it_is() {
+    let told_of = |value: &str| {
+        let overrides = vec![format!("node.poll_interval_ms={value}")];
+        told(load(&Sources { overrides, ..Sources::default() })).concat()
+    };
+    assert!(
+        told_of("3_FFF").contains("node.poll_interval_ms = \"3_FFF\": must be a whole number"),
+        "{}",
+        told_of("3_FFF")
+    );
+    assert!(told_of("[3_FFF]").contains("node.poll_interval_ms = \"[3_FFF]\": must be"), "{}", told_of("[3_FFF]"));
+    let oversized = told_of("99_999_999_999_999_999_999");
+    assert!(oversized.contains("= 99999999999999999999: must be a whole number") && oversized.contains("oversized"));
+}
+
+#[test]
 fn later_sources_win_and_are_named_in_problems() {
     let directory = Directory::new();
     let sources = Sources {
