@@ -89,22 +89,8 @@ pub(super) fn to_toml(table: &Table) -> toml::Table {
     table.iter().map(|(name, entry)| (name.clone(), entry.value.to_toml())).collect()
 }
 
-/// What problems of syntax begin with.
-const SYNTAX: &str = "not valid TOML: ";
-
-/// Leaves of files that are not TOML nothing but that: nothing was read of them, so whatever else is said of them is wrong.
-pub(super) fn keep_syntax_alone(problems: &mut Vec<Problem>) {
-    let file_of = |problem: &Problem| match &problem.origin {
-        Origin::File { path, .. } => Some(path.clone()),
-        _ => None,
-    };
-    let is_of_syntax = |problem: &Problem| problem.key.is_empty() && problem.message.starts_with(SYNTAX);
-    let broken: Vec<_> = problems.iter().filter(|problem| is_of_syntax(problem)).filter_map(file_of).collect();
-    problems.retain(|problem| is_of_syntax(problem) || file_of(problem).is_none_or(|file| !broken.contains(&file)));
-}
-
-/// Reads TOML with the line of every value. Each syntax error is a problem, and then there is nothing else: what is read beside
-/// it may be a misunderstanding. Behind a bracket that is never closed a value counts as a name, even one that is secret.
+/// Reads TOML with the line of every value. Each syntax error is a problem, and then the table is empty: what is read beside it
+/// may be a misunderstanding. Behind a bracket that is never closed a value counts as a name, even one that is secret.
 pub(super) fn parse(path: &Arc<PathBuf>, text: &str, problems: &mut Vec<Problem>) -> Table {
     let lines = Lines::of(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -112,7 +98,7 @@ pub(super) fn parse(path: &Arc<PathBuf>, text: &str, problems: &mut Vec<Problem>
     for error in errors {
         let line = error.span().map_or(0, |span| lines.at(span.start));
         let origin = Origin::File { path: path.clone(), line };
-        let message = format!("{SYNTAX}{}", error.message());
+        let message = format!("not valid TOML: {}", error.message());
         problems.push(Problem { origin, key: String::new(), value: None, message });
     }
     if is_broken {

@@ -36,7 +36,7 @@ pub use types::{
 };
 
 use crate::certificate::Certificate;
-use document::{Table, apply_environment, apply_flags, keep_syntax_alone, parse};
+use document::{Table, apply_environment, apply_flags, parse};
 use reader::Reader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,7 +114,6 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         let warnings = warnings(&config, &secrets, &origin);
         Ok(Loaded { config, secrets, certificate, warnings })
     } else {
-        keep_syntax_alone(&mut problems);
         problems.sort_by_key(|problem| position(&problem.origin));
         Err(Problems(problems))
     }
