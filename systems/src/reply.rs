@@ -210,6 +210,20 @@ struct Sendable<'a> {
     roots: Roots,
 }
 
+impl Sendable<'_> {
+    /// What is told of it to a channel with this payee and extranonce, and where roots are noted.
+    fn subject(
+        &mut self,
+        payee: u32,
+        extranonce1: [u8; EXTRANONCE1_BYTES],
+        payees: &Payees,
+        settings: &PayoutSettings,
+    ) -> (Subject<'_>, &mut Roots) {
+        let payout = jobs::payout(self.job, self.payouts, payee, payees.payee(payee), settings);
+        (Subject { job: self.job, payout, payee, extranonce1 }, &mut self.roots)
+    }
+}
+
 /// The latest job, and the one that is sent ahead with it.
 fn the_two<'a>(
     jobs: &'a mut Jobs,
@@ -373,16 +387,14 @@ impl Sending<'_> {
         let from = outbox.bytes.len();
         let is_first_of_tip = self.latest.as_ref().is_none_or(|latest| latest.job.clean);
         if let Some(latest) = &mut self.latest {
-            let payout = jobs::payout(latest.job, latest.payouts, payee, self.payees.payee(payee), self.settings);
-            let subject = Subject { job: latest.job, payout, payee, extranonce1 };
-            v2::give(&mut outbox.bytes, v2, &subject, &mut latest.roots);
+            let (subject, roots) = latest.subject(payee, extranonce1, self.payees, self.settings);
+            v2::give(&mut outbox.bytes, v2, &subject, roots);
         }
         let is_wanted =
             |ahead: &&mut Sendable| !is_first_of_tip && next_payee == Some(payee) && v2::lacks(v2, ahead.job);
         if let Some(ahead) = self.ahead.as_mut().filter(is_wanted) {
-            let payout = jobs::payout(ahead.job, ahead.payouts, payee, self.payees.payee(payee), self.settings);
-            let subject = Subject { job: ahead.job, payout, payee, extranonce1 };
-            v2::give_ahead(&mut outbox.bytes, v2, &subject, &mut ahead.roots);
+            let (subject, roots) = ahead.subject(payee, extranonce1, self.payees, self.settings);
+            v2::give_ahead(&mut outbox.bytes, v2, &subject, roots);
         }
         self.notify_bytes += (outbox.bytes.len() - from) as u64;
     }

@@ -12,7 +12,7 @@
 use crate::ahead::Ahead;
 use crate::fanout::Fanout;
 use crate::hash::Hashing;
-use crate::jobs::{self, CoinbaseStart};
+use crate::jobs::CoinbaseStart;
 use crate::payees::Payees;
 use crate::reply::{Sendable, push_own};
 use crate::resources::{Outgoing, Policy, PoolTotals, Replies};
@@ -266,10 +266,9 @@ pub fn send_ahead(
         });
         let address = if together.is_empty() { v2.number } else { v2.group };
         let to = ChannelV2 { number: address, ..v2.clone() };
-        let payout = jobs::payout(job, sent.payouts, payee, payees.payee(payee), &policy.0.payout);
         let from = outbox.bytes.len() as u32;
-        let subject = Subject { job, payout, payee, extranonce1 };
-        send_job(&mut outbox.bytes, &to, &subject, None, &mut sent.roots);
+        let (subject, roots) = sent.subject(payee, extranonce1, &payees, &policy.0.payout);
+        send_job(&mut outbox.bytes, &to, &subject, None, roots);
         push_own(outbox, from, key);
         for member in together.into_iter().chain([entity]) {
             if let Ok((_, mut v2)) = channels.get_mut(member) {
